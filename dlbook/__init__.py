@@ -1,0 +1,1 @@
+"""The models of the book, one module for each concept."""
