@@ -1,0 +1,155 @@
+"""The builder: what makes a notebook stale, what it writes, and that it writes the same bytes twice."""
+
+import pytest
+from notebooks import code, notebook, printed, small_book, write
+
+from tools.book import read
+from tools.build import build, digest, essence, imported, main, modules
+
+TIME = "import time\nprint(time.perf_counter())"
+SOLUTION = "# @title Solution 1\nassert True"
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A book of one notebook that imports dlbook.model, which imports dlbook.base."""
+    nb = notebook(
+        "# A",
+        code("def unused():\n    import dlbook.model"),
+        code(TIME, tags=("nbval-ignore-output",)),
+        code("print(1)"),
+    )
+    small_book(tmp_path, a=nb)
+    (tmp_path / "dlbook" / "base.py").write_text('"""Base."""\n\nX = 1  # one\n')
+    (tmp_path / "dlbook" / "model.py").write_text("def f():\n    from dlbook.base import X\n    return X\n")
+    (tmp_path / "dlbook" / "other.py").write_text("Y = 1\n")
+    return tmp_path
+
+
+def test_build_then_nothing_to_do(root, capsys):
+    path = root / "book" / "a.ipynb"
+    assert main(["--check"], root) == 1
+    assert "a.ipynb: its outputs are older than its code or the modules" in capsys.readouterr().out
+    assert main([], root) == 0
+    assert ": executed (" in capsys.readouterr().out
+    before = path.read_bytes()
+    assert main(["--check", str(path)], root) == 0 and main([str(path)], root) == 0
+    assert capsys.readouterr().out.count(": up to date (") == 2
+    assert main(["--force"], root) == 0
+    assert "executed, the same" in capsys.readouterr().out
+    assert path.read_bytes() == before  # even the time that a cell printed
+    assert [cell.get("execution_count") for cell in read(path).cells] == [None, 1, 2, 3, 4]
+
+    nb = read(path)  # text may change without a run
+    nb.cells[0].source = "# B"
+    write(nb, path)
+    with pytest.raises(ValueError, match="generated cells or its layout are out of date: run `make notebooks`"):
+        build(path, root, check=True)
+    assert build(path, root) == "rewritten" and build(path, root, check=True) == "up to date"
+
+    (root / "dlbook" / "base.py").write_text('"""Base, explained."""\n\n\nX = 1  # another remark\n')
+    (root / "dlbook" / "other.py").write_text("Y = 2\n")
+    assert build(path, root, check=True) == "up to date"
+    (root / "dlbook" / "base.py").write_text('"""Base."""\n\nX = 2\n')
+    with pytest.raises(ValueError, match="its outputs are older than its code or the modules that it imports"):
+        build(path, root, check=True)
+
+
+def test_a_stripped_notebook_is_stale(root):
+    path = root / "book" / "a.ipynb"
+    build(path, root)
+    nb = read(path)
+    nb.cells[4].execution_count = None
+    write(nb, path)
+    with pytest.raises(ValueError, match="its outputs are older"):
+        build(path, root, check=True)
+
+
+def test_an_ignored_cell_is_renewed_when_its_source_changes(root):
+    path = root / "book" / "a.ipynb"
+    build(path, root)
+    nb = read(path)
+    old = nb.cells[3].outputs[0].text
+    nb.cells[3].source += "  # seconds"
+    nb.cells[4].outputs = [printed("2\n")]
+    write(nb, path)
+    assert build(path, root) == "executed"
+    nb = read(path)
+    assert nb.cells[3].outputs[0].text != old and nb.cells[4].outputs[0].text == "1\n"
+
+
+FAILURES = {"1 / 0": "ZeroDivisionError", "print(object())": "depend on the machine", "%ls": "invalid syntax"}
+
+
+@pytest.mark.parametrize("source, message", FAILURES.items())
+def test_a_failure_is_reported_and_leaves_the_file_alone(root, capsys, source, message):
+    path = root / "book" / "a.ipynb"
+    write(notebook("# A", code(source)), path)
+    before = path.read_bytes()
+    assert main([], root) == 1
+    assert message in capsys.readouterr().out and path.read_bytes() == before
+
+
+def test_all_that_its_author_must_mend_is_reported_at_once(root, capsys):
+    write(notebook("# A", "Of 3 and 4.", code("# Listing: dlbook.model.g\n")), root / "book" / "a.ipynb")
+    assert main([], root) == 1
+    out = capsys.readouterr().out
+    assert "got '3'" in out and "got '4.'" in out and "no 'g' in model.py" in out
+
+
+def test_solutions_are_folded(root):
+    alt = {"image": {"alt": "x"}}
+    cells = [code(SOLUTION, tags=("hide-cell",), mystnb=alt), code(SOLUTION), code("1", tags=("hide-cell",))]
+    path = write(notebook("# A", *cells), root / "book" / "a.ipynb")
+    build(path, root)
+    first, second, third = (cell.metadata for cell in read(path).cells[2:])
+    assert first == {
+        "tags": ["hide-cell"],
+        "cellView": "form",
+        "jupyter": {"source_hidden": True},
+        "mystnb": {"image": {"alt": "x"}, "code_prompt_show": "Show the solution"},
+    }
+    assert second == {} and third == {"tags": ["hide-cell"]}
+
+
+def test_imports_are_found_wherever_they_stand():
+    found = list(imported("import a.b, c\nfrom d import e as f, g\ndef h():\n    from i.j import *"))
+    assert sorted(found) == ["a.b", "c", "d.e", "d.g", "i.j.*"]
+
+
+def test_modules_that_a_piece_of_code_uses(root):
+    (root / "dlbook" / "data").mkdir()
+    (root / "dlbook" / "data" / "__init__.py").write_text("from dlbook.data.images import load\n")
+    (root / "dlbook" / "data" / "images.py").write_text("import dlbook.other\nfrom dlbook import model, base\n")
+
+    def names(code):
+        return [path.relative_to(root / "dlbook").as_posix() for path in modules([code], root)]
+
+    assert names("import numpy") == [] and names("import dlbook") == ["__init__.py"]
+    assert names("from dlbook.model import f") == ["__init__.py", "base.py", "model.py"]
+    everything = ["__init__.py", "base.py", "data/__init__.py", "data/images.py", "model.py", "other.py"]
+    assert names("from dlbook import data") == everything
+
+
+def test_essence(tmp_path):
+    path = tmp_path / "m.py"
+    path.write_text(
+        '"""Doc\n# no comment\n"""\n\n# remark\nclass A:\n    """Doc."""\n\n    x = "# kept"  # gone\n\n'
+        'async def f():\n    """Doc\n\n    more.\n    """\n    return """text # kept"""\n'
+    )
+    kept = 'class A:\n    x = "# kept"\nasync def f():\n    return """text # kept"""'
+    assert essence(path) == kept
+
+
+def test_digest(root):
+    def changed(**change):
+        nb = notebook("# A", code("1"), code("2", tags=("sample",)), code("import dlbook.", tags=("raises-exception",)))
+        before = digest(nb, root)
+        nb.cells[1].update(change)
+        return digest(nb, root) != before
+
+    assert changed(source="2") and changed(metadata={"tags": ["sample"]})
+    assert not changed(metadata={"collapsed": True}) and not changed(execution_count=7)
+    assert not changed(source="1", metadata={"tags": []})
+    nb = notebook("# A", code("%pip", tags=("setup",)), code("1"))
+    assert digest(nb, root) == digest(notebook("# B", code("1")), root)

@@ -1,0 +1,139 @@
+"""Bring notebooks up to date: set-up cell, listings, prose checks, outputs. The same bytes on every run.
+
+    python -m tools.build                                  every notebook in _toc.yml that has changed
+    python -m tools.build book/algorithms/forward.ipynb    this one, if it has changed
+    python -m tools.build --force …                        execute it even if it has not
+    python -m tools.build --check                          execute nothing; fail if something is out of date
+
+A notebook is executed when its code cells have changed since the last time, or the modules of the package that it uses.
+Cells tagged nbval-ignore-output keep what they have stored until their source changes: times differ on every run.
+"""
+
+import argparse
+import ast
+import hashlib
+import io
+import json
+import sys
+import time
+import tokenize
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
+
+from tools import listings, prose, setup_cell
+from tools.book import ROOT, dumps, notebooks, read, tags, write
+from tools.execute import execute, is_executed, normalise
+
+
+def imported(code: str) -> Iterator[str]:
+    """Yield the dotted name of all that Python code imports, anywhere in it, by absolute imports."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def modules(codes: Iterable[str], root: Path = ROOT) -> list[Path]:
+    """Return the modules of the package that some pieces of code import, and those that these import, and so on."""
+    found: set[Path] = set()
+    waiting = [name for code in codes for name in imported(code)]
+    while waiting:
+        parts = waiting.pop().split(".")
+        if parts[0] != "dlbook":
+            continue
+        for cut in range(1, len(parts) + 1):
+            folder = root.joinpath(*parts[:cut])
+            path = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
+            if path.is_file() and path not in found:
+                found.add(path)
+                waiting += imported(path.read_text(encoding="utf-8"))
+    return sorted(found)
+
+
+def essence(path: Path) -> str:
+    """Return a module without comments, docstrings and empty lines: the same in every version of Python."""
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            lines[token.start[0] - 1] = lines[token.start[0] - 1][: token.start[1]]
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | listings.Definition) and ast.get_docstring(node) is not None:
+            doc = node.body[0]
+            lines[doc.lineno - 1 : doc.end_lineno] = [""] * ((doc.end_lineno or doc.lineno) - doc.lineno + 1)
+    return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
+def digest(nb: NotebookNode, root: Path = ROOT) -> str:
+    """Return a fingerprint of all that the outputs of a notebook were made from."""
+    cells = [cell for cell in nb.cells if cell.cell_type == "code" and "setup" not in tags(cell)]
+    codes = [cell.source for cell in cells if "raises-exception" not in tags(cell)]
+    package = {path.relative_to(root).as_posix(): essence(path) for path in modules(codes, root)}
+    whole = json.dumps([[[cell.source, sorted(tags(cell))] for cell in cells], package])
+    return hashlib.sha256(whole.encode()).hexdigest()[:16]
+
+
+def prepare(nb: NotebookNode, root: Path = ROOT) -> list[str]:
+    """Write the generated cells and fold the solutions of a notebook; return what only its author can mend."""
+    setup_cell.rewrite(nb, root)
+    faults = listings.rewrite(nb, root)
+    for cell in nb.cells:
+        if "hide-cell" in tags(cell) and cell.source.startswith("# @title"):
+            cell.metadata["jupyter"], cell.metadata["cellView"] = {"source_hidden": True}, "form"
+            cell.metadata.setdefault("mystnb", {}).setdefault("code_prompt_show", "Show the solution")
+    return faults + prose.rewrite(nb, root)
+
+
+def keep_ignored(nb: NotebookNode, stored: NotebookNode) -> None:
+    """Give the cells that nobody compares the outputs they had, unless their source has changed since the last time."""
+    had = {(cell.id, cell.source): cell.outputs for cell in stored.cells if cell.get("outputs")}
+    for cell in nb.cells:
+        if "nbval-ignore-output" in tags(cell):  # an id was made from the source as it then was
+            cell.outputs = had.get((cell.id, cell.source), cell.outputs)
+
+
+def build(path: Path, root: Path = ROOT, force: bool = False, check: bool = False) -> str:
+    """Bring one notebook up to date (or only look, with check) and say what there was to do; raise if it cannot be."""
+    nb, stored = read(path), read(path)
+    if faults := prepare(nb, root):
+        raise ValueError("\n  ".join(["its author must mend:", *faults]))
+    built_from = digest(nb, root)
+    stale = not is_executed(nb) or nb.metadata.get("dlbook", {}).get("built_from") != built_from
+    if check and stale:
+        raise ValueError("its outputs are older than its code or the modules that it imports: run `make notebooks`")
+    if stale or force:
+        nb = normalise(execute(nb, path.parent))
+        keep_ignored(nb, stored)
+    nb.metadata.setdefault("dlbook", {})["built_from"] = built_from
+    if dumps(normalise(nb)) == path.read_text(encoding="utf-8"):
+        return "executed, the same" if stale or force else "up to date"
+    if check:
+        raise ValueError("its generated cells or its layout are out of date: run `make notebooks`")
+    write(nb, path)
+    return "executed" if stale or force else "rewritten"
+
+
+def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
+    """Run the command; return its exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("paths", nargs="*", type=Path, help="notebooks; default: all in _toc.yml")
+    parser.add_argument("--check", action="store_true", help="execute nothing; fail if something is out of date")
+    parser.add_argument("--force", action="store_true", help="execute even what has not changed")
+    options = parser.parse_args(arguments)
+    failed = 0
+    for path in options.paths or notebooks(root):
+        start = time.perf_counter()
+        try:
+            outcome = build(path.resolve(), root, options.force, options.check)
+        except (SyntaxError, ValueError, RuntimeError, TimeoutError, CellExecutionError) as error:
+            outcome, failed = str(error), 1
+        print(f"{path}: {outcome} ({time.perf_counter() - start:.1f} s)", flush=True)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""When two outputs of a cell count as equal, by what its tags declare: for the output lock, and for tools/spread."""
+
+import base64
+import io
+import math
+import re
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+
+import numpy as np
+from nbformat import NotebookNode
+from PIL import Image
+
+PIXELS = 5.0  # what a figure may differ without a tag, of 255
+PATCH = 16  # a mean over the whole figure would hide a changed label behind the background
+FIGURES = ("image/png", "image/jpeg")
+MARKUP = ("text/html", "image/svg+xml")
+DECLARATION = re.compile(
+    r"tolerance-(?P<absolute>\d+(?:\.\d+)?)|tolerance-(?P<relative>\d+(?:\.\d+)?)pct"
+    r"|pixels-(?P<pixels>\d+(?:\.\d+)?)|accuracy-of-(?P<examples>\d+)"
+)
+NUMBER = r"(?<![\w.])([-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d*)?(?![\d,])|\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
+IN_TEXT = re.compile(NUMBER)
+# Numbers in tags, style sheets and character references are markup, not results.
+IN_MARKUP = re.compile(rf"(?s:<style.*?</style>|<script.*?</script>)|<[^>]*>|&#?\w+;|{NUMBER}")
+
+
+def limits(tags: Iterable[str]) -> dict[str, float]:
+    """Read what a cell's tags allow: absolute and relative tolerance, pixels, examples (0: no accuracies).
+
+    Errors: ValueError for a tag that begins like a declaration but is none.
+    """
+    found = {"absolute": 0.0, "relative": 0.0, "pixels": PIXELS, "examples": 0.0}
+    for tag in tags:
+        match = DECLARATION.fullmatch(tag)
+        if match and match.lastgroup and float(match[match.lastgroup]) > 0:
+            found[match.lastgroup] = float(match[match.lastgroup]) / (100 if match.lastgroup == "relative" else 1)
+        elif re.match("tol|pix|acc|samp|nbval", tag) and tag not in ("sample", "nbval-ignore-output"):
+            known = "tolerance-0.01, tolerance-5pct, pixels-15, accuracy-of-10000, sample or nbval-ignore-output"
+            raise ValueError(f"tag must read like {known}: got {tag!r}")
+    return found
+
+
+def kind(cell: NotebookNode) -> str:
+    """Sort a cell into one of the classes that the summary counts; Markdown has no output."""
+    tags = cell.metadata.get("tags", [])
+    if not cell.get("outputs"):
+        return "without output"
+    if "sample" in tags or "nbval-ignore-output" in tags:
+        return "sample" if "sample" in tags else "ignored"
+    return "toleranced" if any(DECLARATION.fullmatch(tag) for tag in tags) else "exact"
+
+
+def split(text: str, markup: bool = False) -> tuple[list[str], list[str]]:
+    """Cut text into the pieces around its numbers, and the numbers: one more piece than numbers."""
+    pieces, numbers, end = [], [], 0
+    for match in (IN_MARKUP if markup else IN_TEXT).finditer(text):
+        if match[1]:
+            pieces.append(text[end : match.start()])
+            numbers.append(match[1])
+            end = match.end()
+    return [*pieces, text[end:]], numbers
+
+
+def words(pieces: list[str]) -> list[str]:
+    """Make pieces comparable: a minus sign or one more digit moves the columns of an array or a table."""
+    return [" ".join(piece.split()) for piece in pieces]
+
+
+def value(number: str) -> float:
+    return float(number.replace(",", ""))
+
+
+def last_digit(number: str) -> float:
+    """Return what one unit of a number's last printed digit is worth; nothing for whole numbers, which count."""
+    exponent = Decimal(number.replace(",", "")).as_tuple().exponent
+    return 0.0 if re.fullmatch(r"[-+]?[\d,]+", number) else 10.0 ** int(exponent)
+
+
+def percentages(pieces: list[str]) -> list[bool]:
+    """Say of each number between pieces whether it is a percentage: by its own sign, or all by one in a heading."""
+    own = [piece.lstrip().startswith("%") for piece in pieces[1:]]
+    heading = not any(own) and any("%" in re.sub("<[^>]*>", "", piece) for piece in pieces)
+    return [heading or sign for sign in own]
+
+
+def one_example(number: str, percent: bool, examples: float) -> tuple[float, float]:
+    """Return what one of the test examples is worth in an accuracy, and one unit of its last digit (0: a count)."""
+    return (100 if percent else 1) / examples, last_digit(number) or float(percent)
+
+
+def is_accuracy(number: str, percent: bool, examples: float) -> bool:
+    """Say whether a number of examples, divided by all examples, would be printed as this number; counts may be."""
+    share, unit = one_example(number, percent, examples)
+    return not unit or abs(math.remainder(value(number), share)) <= unit / 2 + 1e-9
+
+
+def allowance(number: str, percent: bool, allowed: dict[str, float]) -> float:
+    """Say how far a number of another run may lie from the stored one."""
+    widths = [allowed["absolute"]]
+    if last_digit(number):
+        widths.append(allowed["relative"] * abs(value(number)))
+    if allowed["examples"]:
+        share, unit = one_example(number, percent, allowed["examples"])
+        widths.append(math.ceil(2 * share / unit - 1e-9) * unit if unit else 0.0)  # rounded as it is printed
+    return max(widths) * (1 + 1e-9)  # 0.12 - 0.11 is a little more than 0.01 in binary
+
+
+def snap(stored: str, fresh: str, allowed: dict[str, float], markup: bool = False) -> str:
+    """Return fresh with every number that lies within its allowance replaced by the stored one."""
+    (pieces, numbers), (fresh_pieces, fresh_numbers) = split(stored, markup), split(fresh, markup)
+    if words(pieces) != words(fresh_pieces) or not any(allowed[name] for name in ("absolute", "relative", "examples")):
+        return fresh
+    triples = zip(numbers, fresh_numbers, percentages(pieces), strict=True)
+    chosen = [s if abs(value(f) - value(s)) <= allowance(s, percent, allowed) else f for s, f, percent in triples]
+    return "".join(piece + number for piece, number in zip(pieces, [*chosen, ""], strict=True))
+
+
+def figure_difference(stored: str, fresh: str) -> float:
+    """Compare two base64 pictures: the mean difference (0 to 255, worst channel) over the patch where it is largest."""
+    arrays = []
+    for picture in (stored, fresh):
+        rgba = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGBA"), dtype=float)
+        alpha = rgba[..., 3:]
+        arrays.append(np.concatenate([rgba[..., :3] * alpha / 255, alpha], axis=-1))  # what is clear has no colour
+    if arrays[0].shape != arrays[1].shape:
+        return math.inf
+    difference = np.abs(arrays[0] - arrays[1]).max(-1)
+    sums = np.pad(difference, [(1, max(0, PATCH - size)) for size in difference.shape]).cumsum(0).cumsum(1)
+    boxes = sums[PATCH:, PATCH:] - sums[:-PATCH, PATCH:] - sums[PATCH:, :-PATCH] + sums[:-PATCH, :-PATCH]
+    return float(boxes.max()) / PATCH**2
+
+
+def texts(output: NotebookNode) -> Iterator[tuple[str, str]]:
+    """Yield each text of an output with its kind: that of a stream, or those of what is displayed."""
+    if output.output_type == "stream":
+        yield output.name, output.text
+    for mime, content in output.get("data", {}).items():
+        if mime not in FIGURES and isinstance(content, str):
+            yield mime, content
+
+
+def figures(outputs: list[NotebookNode]) -> list[str]:
+    """Return the pictures in outputs, one after the other."""
+    return [output.data[mime] for output in outputs for mime in FIGURES if mime in output.get("data", {})]
+
+
+def kinds(outputs: list[NotebookNode]) -> list[str]:
+    """Describe outputs by their kinds alone: stdout, image/png + text/plain, error, …"""
+    return [o.get("name") or " + ".join(sorted(o.get("data", {}))) or o.output_type for o in outputs]
+
+
+def settle(stored: list[NotebookNode], fresh: list[NotebookNode], allowed: dict[str, float]) -> None:
+    """Replace in fresh outputs of the same kinds, in place, whatever is close enough to the stored ones."""
+    for old, new in zip(stored, fresh, strict=True):
+        for mime, text in texts(old):
+            content, key = (new, "text") if old.output_type == "stream" else (new.data, mime)
+            content[key] = snap(text, content[key], allowed, mime in MARKUP)
+        for mime in set(FIGURES) & set(old.get("data", {})):
+            if figure_difference(old.data[mime], new.data[mime]) <= allowed["pixels"]:
+                new.data[mime] = old.data[mime]
