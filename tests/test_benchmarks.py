@@ -1,0 +1,45 @@
+"""Committed results: made from the sources as they stand, and still what a short run gives."""
+
+import json
+
+import pytest
+
+from benchmarks import program, results
+from tools.book import ROOT
+
+FILES = sorted(results.RESULTS.glob("*.json"))
+
+
+def test_there_are_results():
+    assert FILES
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_results_are_made_from_the_sources_as_they_stand(path):
+    made = json.loads(path.read_text())["made"]
+    script = ROOT / "benchmarks" / f"{path.stem}.py"
+    assert made["made_from"] == results.fingerprint(script), f"{path.name} is stale: run `{made['command']}`"
+
+
+def test_a_changed_source_is_noticed(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("from dlbook.optim import Adam\nrate = 1\n")
+    before = results.fingerprint(script)
+    script.write_text("from dlbook.optim import Adam\nrate = 1  # a remark\n")
+    assert results.fingerprint(script) == before
+    script.write_text("from dlbook.optim import Adam\nrate = 2\n")
+    assert results.fingerprint(script) != before
+
+
+def test_store_and_load(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
+    results.store(program.__file__, row=results.summary([1.0, 3.0]))
+    stored = results.load("program")
+    assert stored["row"] == {"values": [1.0, 3.0], "mean": 2.0, "min": 1.0, "max": 3.0}
+    assert stored["made"]["command"] == "python -m benchmarks.program"
+    assert stored["made"]["made_from"] == results.fingerprint(ROOT / "benchmarks" / "program.py")
+
+
+def test_a_short_row_again():
+    stored = results.load("program")["linear"]["test_accuracy"]["values"][0]
+    assert program.train("linear", seed=0)["accuracy"] == pytest.approx(stored, abs=0.005)
