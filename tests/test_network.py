@@ -333,3 +333,41 @@ def test_delta_as_printed(formula):
             formula(weights[layer + 1].tolist(), deltas[layer + 1].tolist(), slope), dtype=torch.float64
         )
         assert_close(bias_gradients[layer], expected)
+
+
+def test_finite_difference_puts_the_entry_back():
+    w = torch.tensor([0.1, 0.7], dtype=torch.float64)
+    before = w.clone()
+    assert network.finite_difference(lambda: (w**3).sum(), w, 1) == pytest.approx(3 * 0.7**2, rel=1e-9)
+    assert torch.equal(w, before)
+
+
+@equation(
+    "3.1.2f",
+    "dlbook.network.finite_difference",
+    lambda loss, w, h: (loss(w + h) - loss(w - h)) / (2 * h),
+    lambda loss, w, h: (loss(w + h) - loss(w - h)) / h,  # without the factor two
+    lambda loss, w, h: (loss(w + h) - loss(w)) / h,  # one-sided
+    lambda loss, w, h: (loss(w - h) - loss(w + h)) / (2 * h),  # a sign
+)
+def test_finite_difference_as_printed(formula):
+    loss = lambda w: w**3 - 2 * w  # noqa: E731
+    w = torch.tensor([0.7], dtype=torch.float64)
+    expected = torch.tensor(formula(loss, 0.7, 0.1), dtype=torch.float64)
+    assert_close(
+        torch.tensor(network.finite_difference(lambda: loss(w), w, 0, step=0.1), dtype=torch.float64), expected
+    )
+
+
+@equation(
+    "4.1a",
+    "dlbook.network.MLP",
+    lambda n: sum((n[layer - 1] + 1) * n[layer] for layer in range(1, len(n))),
+    lambda n: sum(n[layer - 1] * n[layer] for layer in range(1, len(n))),  # without the biases
+    lambda n: sum((n[layer - 1] + 1) * n[layer] for layer in range(1, len(n) - 1)),  # without the last layer
+    lambda n: sum((n[layer] + 1) * n[layer - 1] for layer in range(1, len(n))),  # a bias for each input
+)
+def test_number_of_parameters_as_printed(formula):
+    widths = [7, 5, 4, 3]
+    counted = torch.tensor(sum(p.numel() for p in MLP(widths).parameters()))
+    assert_close(torch.tensor(formula(widths)), counted)
