@@ -10,7 +10,7 @@ Tags on a code cell:
 A number needs to meet one of the tolerances declared. Without any, numbers must be equal.
 
 nbval compares strings for equality. Before it does, every fresh number or figure that lies within its limit is
-replaced by the stored one (tools/compare.py). What nbval then reports is what is really wrong.
+replaced by the stored one (output_lock.py). What nbval then reports is what is really wrong.
 
 This file lies at the root of the repository because pytest asks a conftest only about files below it.
 """
@@ -25,7 +25,7 @@ from unittest import mock
 import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile, find_comment_markers
 
-from tools.compare import FIGURES, figure_difference, kind, kinds, limits, settle
+from output_lock import FIGURES, figure_difference, kind, kinds, limits, settle
 from tools.execute import REFERENCE
 
 # For unit tests as well as for kernels: the book's results are those of the CPU, and its Keras is the one on torch.

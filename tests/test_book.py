@@ -3,7 +3,11 @@
 import pytest
 from notebooks import code, notebook, small_book
 
-from tools.book import ROOT, dumps, notebooks, numbers, read, tags, take, write
+from tools.book import ROOT, dumps, notebooks, pages, read, tags, take, write
+
+
+def numbers(root):
+    return {page: number for page, (_, number) in pages(root).items()}
 
 
 def test_numbers_and_notebooks(tmp_path):

@@ -9,7 +9,7 @@ from nbformat import from_dict
 from notebooks import code, printed, shown
 from PIL import Image
 
-from tools.compare import figure_difference, kind, kinds, limits, settle, snap, split
+from output_lock import figure_difference, kind, kinds, limits, settle, snap, split
 
 ABSOLUTE = limits(["tolerance-0.01"])
 RELATIVE = limits(["tolerance-5pct"])

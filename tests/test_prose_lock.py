@@ -53,7 +53,7 @@ def test_what_is_marked_and_what_is_free(root):
         ("20", "high", "0.5"),
         ("2.5", "speed", "0.05"),
     ]
-    assert marks[0].context == "It reaches 88.1 %"
+    assert marks[0][0] == "It reaches 88.1 %"
 
 
 def test_both_ends_of_a_range_need_a_mark(root):

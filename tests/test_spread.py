@@ -8,8 +8,8 @@ from nbformat.v4 import new_output
 from notebooks import code, notebook, printed, shown, write
 from test_compare import WHITE, png
 
+from output_lock import kind, unfounded
 from tools import book, execute, spread
-from tools.compare import kind
 
 NONE = {"absolute": 0.0, "relative": 0.0, "pixels": 0.0}
 RECORD = book.ROOT / "book" / "spread.json"
@@ -23,7 +23,7 @@ def test_each_tolerance_of_the_book_is_within_three_times_its_spread():
     for path in book.notebooks():
         name = path.relative_to(book.ROOT).as_posix()
         seen.append(name)
-        assert spread.faults(book.read(path), records.get(name, {})) == [], name
+        assert unfounded(book.read(path), records.get(name, {})) == [], name
     assert seen and set(records) == set(seen), "book/spread.json: run `python -m tools.spread` with each new notebook"
 
 
@@ -65,7 +65,7 @@ def cell(text, *tags):
 )
 def test_tolerances(text, tag, recorded, bound):
     nb = cell(text, tag)
-    found = spread.faults(nb, {nb.cells[0].id: {**NONE, **recorded}})
+    found = unfounded(nb, {nb.cells[0].id: {**NONE, **recorded}})
     assert [fault.split(": run")[0].split("may declare ")[1] for fault in found] == ([bound] if bound else [])
     assert all("the cell 'print(x)' declares" in fault and "run `python -m tools.spread`" in fault for fault in found)
 
@@ -83,17 +83,17 @@ def test_tolerances(text, tag, recorded, bound):
 )
 def test_accuracies_are_shares_of_the_examples(text, tag, wrong):
     nb = cell(text, tag)
-    found = spread.faults(nb, {nb.cells[0].id: NONE})
+    found = unfounded(nb, {nb.cells[0].id: NONE})
     assert [fault.split("examples: ")[1] for fault in found] == wrong
 
 
 def test_missing_record():
     nb = cell("0.5", "tolerance-0.1")
-    (fault,) = spread.faults(nb, {"the source before it changed": NONE})
+    (fault,) = unfounded(nb, {"the source before it changed": NONE})
     assert (
         "'print(x)' declares ['tolerance-0.1'], but its spread was not recorded: run `python -m tools.spread`" in fault
     )
-    assert spread.faults(cell("0.5"), {}) == []  # without a tag, nothing needs a record
+    assert unfounded(cell("0.5"), {}) == []  # without a tag, nothing needs a record
 
 
 # --- measuring --------------------------------------------------------------------------------------------------------
@@ -156,7 +156,7 @@ def test_what_is_suggested_is_allowed():
     nb = runs(printed("0.500"), printed("0.507"))
     record, (fault,) = spread.compare(nb)
     nb[0].cells[1].metadata.tags = [fault.split("tag it ")[1].split(",")[0]]
-    assert spread.faults(nb[0], record) == []
+    assert unfounded(nb[0], record) == []
     assert spread.compare(nb) == (record, [])
 
 
@@ -164,7 +164,7 @@ def test_suggested_figures_are_allowed_too():
     nb = runs(shown(image_png=png(WHITE)), shown(image_png=png(WHITE - 6)))
     record, _ = spread.compare(nb)
     nb[0].cells[1].metadata.tags = ["pixels-12"]
-    assert spread.faults(nb[0], record) == [] and spread.compare(nb) == (record, [])
+    assert unfounded(nb[0], record) == [] and spread.compare(nb) == (record, [])
 
 
 @pytest.fixture

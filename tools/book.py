@@ -38,11 +38,6 @@ def notebooks(root: Path = ROOT) -> list[Path]:
     return [path for path, _ in pages(root).values() if path.suffix == ".ipynb"]
 
 
-def numbers(root: Path = ROOT) -> dict[str, str]:
-    """Return the section number that the site shows for each page, such as {"book/algorithms/forward": "3.1.1"}."""
-    return {name: number for name, (_, number) in pages(root).items()}
-
-
 def tags(cell: NotebookNode) -> list[str]:
     """Return the tags of a cell."""
     return list(cell.metadata.get("tags", []))

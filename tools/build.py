@@ -13,11 +13,11 @@ import argparse
 import ast
 import hashlib
 import io
+import itertools
 import json
-import sys
 import time
 import tokenize
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from nbclient.exceptions import CellExecutionError
@@ -37,20 +37,17 @@ def imported(code: str) -> Iterator[str]:
             yield from (f"{node.module}.{name.name}" for name in node.names)
 
 
-def modules(codes: Iterable[str], root: Path = ROOT) -> list[Path]:
+def modules(codes: list[str], root: Path = ROOT) -> list[Path]:
     """Return the modules of the package that some pieces of code import, and those that these import, and so on."""
-    found: set[Path] = set()
-    waiting = [name for code in codes for name in imported(code)]
+    paths = (root / "dlbook").rglob("*.py")
+    unseen = {".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+    found, waiting = [], list(codes)
     while waiting:
-        parts = waiting.pop().split(".")
-        if parts[0] != "dlbook":
-            continue
-        for cut in range(1, len(parts) + 1):
-            folder = root.joinpath(*parts[:cut])
-            path = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
-            if path.is_file() and path not in found:
-                found.add(path)
-                waiting += imported(path.read_text(encoding="utf-8"))
+        for name in imported(waiting.pop()):
+            for module in itertools.accumulate(name.split("."), "{}.{}".format):  # a, a.b, a.b.c
+                if path := unseen.pop(module, None):
+                    found.append(path)
+                    waiting.append(path.read_text(encoding="utf-8"))
     return sorted(found)
 
 
@@ -88,17 +85,9 @@ def prepare(nb: NotebookNode, root: Path = ROOT) -> list[str]:
     return faults + prose.rewrite(nb, root)
 
 
-def keep_ignored(nb: NotebookNode, stored: NotebookNode) -> None:
-    """Give the cells that nobody compares the outputs they had, unless their source has changed since the last time."""
-    had = {(cell.id, cell.source): cell.outputs for cell in stored.cells if cell.get("outputs")}
-    for cell in nb.cells:
-        if "nbval-ignore-output" in tags(cell):  # an id was made from the source as it then was
-            cell.outputs = had.get((cell.id, cell.source), cell.outputs)
-
-
 def build(path: Path, root: Path = ROOT, force: bool = False, check: bool = False) -> str:
     """Bring one notebook up to date (or only look, with check) and say what there was to do; raise if it cannot be."""
-    nb, stored = read(path), read(path)
+    nb = read(path)
     if faults := prepare(nb, root):
         raise ValueError("\n  ".join(["its author must mend:", *faults]))
     built_from = digest(nb, root)
@@ -106,8 +95,10 @@ def build(path: Path, root: Path = ROOT, force: bool = False, check: bool = Fals
     if check and stale:
         raise ValueError("its outputs are older than its code or the modules that it imports: run `make notebooks`")
     if stale or force:
-        nb = normalise(execute(nb, path.parent))
-        keep_ignored(nb, stored)
+        stored, nb = nb.cells, normalise(execute(nb, path.parent))
+        for old, cell in zip(stored, nb.cells, strict=True):  # an id is made from the source
+            if "nbval-ignore-output" in tags(cell) and old.id == cell.id and old.get("outputs"):
+                cell.outputs = old.outputs
     nb.metadata.setdefault("dlbook", {})["built_from"] = built_from
     if dumps(normalise(nb)) == path.read_text(encoding="utf-8"):
         return "executed, the same" if stale or force else "up to date"
@@ -136,4 +127,4 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -1,11 +1,9 @@
 """Run a notebook in a fresh kernel, and make what it stores the same bytes on every run."""
 
-import copy
 import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
 from nbclient import NotebookClient
@@ -22,9 +20,9 @@ METADATA = {"kernelspec": KERNEL, "language_info": {"name": "python", "pygments_
 MACHINE = re.compile(r"\b0x[0-9a-f]{6,}|/(?:home|root|tmp|Users|var/folders)/|[A-Z]:\\|\bipykernel_\d+")
 
 
-def execute(nb: NotebookNode, folder: Path, environment: Mapping[str, str] | None = None) -> NotebookNode:
+def execute(nb: NotebookNode, folder: Path, environment: dict[str, str] | None = None) -> NotebookNode:
     """Run a copy of a notebook in a folder, on the reference device unless the environment says otherwise."""
-    nb = copy.deepcopy(nb)
+    nb = from_dict(nb)  # a copy
     for cell in nb.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
@@ -42,18 +40,16 @@ def is_executed(nb: NotebookNode) -> bool:
 
 def refuse(cell: NotebookNode, output: NotebookNode) -> None:
     """Raise if an output may not be published."""
-    where = f"in the cell that begins {cell.source[:60]!r}"
-    if output.output_type == "stream" and output.name == "stderr":
+    where, data = f"in the cell that begins {cell.source[:60]!r}", output.get("data", {})
+    if output.get("name") == "stderr":
         raise ValueError(f"a cell must not write to stderr: got {output.text[:300]!r} {where}")
     if output.output_type == "error" and "raises-exception" not in tags(cell):
         raise ValueError(f"an error must be tagged raises-exception: got {output.ename}: {output.evalue} {where}")
-    data = output.get("data", {})
     if widgets := [kind for kind in data if "widget" in kind]:
         raise ValueError(f"a cell must not show a widget, which is empty without a kernel: got {widgets[0]} {where}")
-    texts = [output.get("text", ""), output.get("evalue", "")]
-    for text in texts + [data[kind] for kind in data if kind.startswith("text/") or kind == "image/svg+xml"]:
-        if found := MACHINE.search(text):
-            raise ValueError(f"an output must not depend on the machine: got {found[0]!r} {where}")
+    texts = [data[kind] for kind in data if kind.startswith("text/") or kind == "image/svg+xml"]
+    if found := MACHINE.search("\n".join([output.get("text", ""), output.get("evalue", ""), *texts])):
+        raise ValueError(f"an output must not depend on the machine: got {found[0]!r} {where}")
 
 
 def normalise(nb: NotebookNode) -> NotebookNode:

@@ -16,7 +16,6 @@ import json
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -43,15 +42,7 @@ FREE = [  # what may hold digits unmarked, in the order in which it is taken out
 ]
 DIRECTIVE = re.compile(r"^:{3,}.*$|^:[\w-]+:.*$", re.M)  # what pages have around text, and its options
 OPENING = re.compile(r"^\d+(?:\.\d+)*\.?\s+(?=[^\W\da-z])")  # the number at the start of a heading or of a link's text
-
-
-class Mark(NamedTuple):
-    """A number that the run must yield."""
-
-    context: str
-    number: str
-    expression: str
-    tolerance: str
+Mark = tuple[str, str, str, str]  # a number that the run must yield: its context, itself, the expression, the tolerance
 
 
 def inline(children: list[Token], opening: bool = False) -> str:
@@ -85,18 +76,12 @@ def blocks(markdown: str) -> list[str]:
     return found
 
 
-def sources(root: Path) -> tuple[list[str], dict[str, Any]]:
-    """Return what a number may come from: the keys of the bibliography, and the benchmarks' results by name."""
-    bibliography = "".join(path.read_text(encoding="utf-8") for path in (root / "book").glob("references.bib"))
-    keys = re.findall(r"^@\w+\{\s*([^,\s]+)", bibliography, re.M)
-    files = (root / "benchmarks" / "results").glob("*.json")
-    return keys, {path.stem.replace("-", "_"): json.loads(path.read_text(encoding="utf-8")) for path in files}
-
-
 def examine(markdown: str, root: Path = ROOT) -> tuple[list[Mark], list[str]]:
     """Return the numbers in a text that a run must yield, and what is wrong with the text."""
     marks, faults = [], []
-    keys, results = sources(root)
+    keys = re.findall(r"^@\w+\{\s*([^,\s]+)", (root / "book" / "references.bib").read_text(encoding="utf-8"), re.M)
+    files = (root / "benchmarks" / "results").glob("*.json")
+    results = {path.stem.replace("-", "_"): json.loads(path.read_text(encoding="utf-8")) for path in files}
     for block in blocks(markdown):
         for match in MARK.finditer(block):
             printed, unit, kind, body = match.groups()
@@ -104,24 +89,23 @@ def examine(markdown: str, root: Path = ROOT) -> tuple[list[Mark], list[str]]:
             number = printed.replace(",", "").replace("−", "-")
             half = Decimal("0.5").scaleb(int(Decimal(number).as_tuple().exponent))
             words = COMMENT.sub("", block[: match.start()]).replace("`", "").split()[-5:]
-            mark = Mark(" ".join([*words, printed + (unit or "")]), number, expression, tolerance or f"{half:g}")
+            context, within = " ".join([*words, printed + (unit or "")]), tolerance or f"{half:g}"
             try:
                 if kind == "from:" and expression not in keys:
                     raise ValueError("the source must be a key of book/references.bib")
                 if kind == "=":
                     ast.parse(expression, mode="eval")
-                    float(mark.tolerance)
-                    marks.append(mark)
+                    float(within)
+                    marks.append((context, number, expression, within))
                 if kind == "bench:":
                     value = float(eval(expression, dict(results)))
-                    if not abs(value - float(number)) <= float(mark.tolerance) * (1 + 1e-9):
+                    if not abs(value - float(number)) <= float(within) * (1 + 1e-9):
                         raise ValueError(f"the number must be that of benchmarks/results, {value:.8g}")
             except Exception as error:  # whatever the author's expression may raise
-                faults.append(f"{error or type(error).__name__}: got “{mark.context}<!-- {kind} {body} -->”")
+                faults.append(f"{error or type(error).__name__}: got “{context}<!-- {kind} {body} -->”")
         rest = MARK.sub(" ", block)
-        for comment in COMMENT.findall(rest):
-            if re.match(r"=|from|bench", comment):
-                faults.append(f"a mark must follow a number directly: got <!-- {comment} -->")
+        stray = [comment for comment in COMMENT.findall(rest) if re.match("=|from|bench", comment)]
+        faults += [f"a mark must follow a number directly: got <!-- {comment} -->" for comment in stray]
         rest = COMMENT.sub(" ", rest)
         for free in FREE:
             rest = free.sub(lambda match: re.sub(r"\d", "`", match[0]), rest)

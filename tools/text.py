@@ -8,7 +8,6 @@ written anew on the way back. Tags and alt texts stand in the first line of a co
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import jupytext
@@ -67,4 +66,4 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

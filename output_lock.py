@@ -1,4 +1,8 @@
-"""When two outputs of a cell count as equal, by what its tags declare: for the output lock, and for tools/spread."""
+"""The rules of the output lock: when two outputs of a cell count as equal by what its tags declare, and what they may.
+
+`settle` is what conftest.py asks of each cell. `unfounded` holds the declarations against book/spread.json, in which
+tools/spread.py records by how much the outputs differ between machines.
+"""
 
 import base64
 import io
@@ -150,6 +154,13 @@ def kinds(outputs: list[NotebookNode]) -> list[str]:
     return [o.get("name") or " + ".join(sorted(o.get("data", {}))) or o.output_type for o in outputs]
 
 
+def cut(cell: NotebookNode) -> tuple[list[list[str]], list[tuple[str, bool]]]:
+    """Return what a cell shows besides its numbers, and its numbers, each with whether it is a percentage."""
+    parts = [split(text, mime in MARKUP) for output in cell.outputs for mime, text in texts(output)]
+    numbers = [pair for pieces, found in parts for pair in zip(found, percentages(pieces), strict=True)]
+    return [kinds(cell.outputs), *(words(pieces) for pieces, _ in parts)], numbers
+
+
 def settle(stored: list[NotebookNode], fresh: list[NotebookNode], allowed: dict[str, float]) -> None:
     """Replace in fresh outputs of the same kinds, in place, whatever is close enough to the stored ones."""
     for old, new in zip(stored, fresh, strict=True):
@@ -159,3 +170,25 @@ def settle(stored: list[NotebookNode], fresh: list[NotebookNode], allowed: dict[
         for mime in set(FIGURES) & set(old.get("data", {})):
             if figure_difference(old.data[mime], new.data[mime]) <= allowed["pixels"]:
                 new.data[mime] = old.data[mime]
+
+
+def unfounded(nb: NotebookNode, record: dict[str, dict[str, float]]) -> list[str]:
+    """List the tolerances above three times the recorded spread (and a unit of the last digit: rounding may flip)."""
+    found, how = [], "run `python -m tools.spread` with this notebook"
+    for cell in nb.cells:
+        name = f"the cell {cell.source[:50]!r}"
+        if kind(cell) == "toleranced" and cell.id not in record:
+            found.append(f"{name} declares {cell.metadata.tags}, but its spread was not recorded: {how}")
+        elif kind(cell) == "toleranced":
+            allowed, spread, numbers = limits(cell.metadata.tags), record[cell.id], cut(cell)[1]
+            units = [(last_digit(text), abs(value(text))) for text, _ in numbers]
+            shares = [unit / size for unit, size in units if 0 < 10 * unit <= size]  # a lone digit would allow anything
+            always = {"absolute": [unit for unit, _ in units], "relative": shares, "pixels": [PIXELS]}
+            for what, bounds in always.items():
+                bound = max([3 * spread[what], *bounds])
+                if allowed[what] > bound * (1 + 1e-9):
+                    found.append(f"{name} declares {what} {allowed[what]:g}, may declare {bound:.3g}: {how}")
+            if n := allowed["examples"]:
+                others = [text for text, percent in numbers if not is_accuracy(text, percent, n)]
+                found += [f"{name} declares accuracies over {n:g} examples: {text} is none" for text in others]
+    return found
