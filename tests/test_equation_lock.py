@@ -6,7 +6,8 @@ import pytest
 from equations import equation
 from notebooks import code, notebook, small_book
 
-from tools.equations import displayed, ledger, main, proofs
+from equation_lock import displayed, ledger, proofs
+from tools.equations import main
 
 pytest_plugins = ["pytester"]
 

@@ -4,19 +4,16 @@ import ast
 import re
 import subprocess
 import sys
-import textwrap
-import tokenize
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from notebooks import code, notebook, printed, shown
 
+from equation_lock import displayed, ledger
 from tools.book import ROOT, notebooks, pages, read, tags
 from tools.build import build, imported
-from tools.equations import displayed, ledger
 from tools.execute import is_executed
-from tools.listings import MARK, Definition, listing
+from tools.listings import MARK, listing
 from tools.prose import PARSER, examine
 
 NOTEBOOKS = notebooks()
@@ -346,41 +343,6 @@ def test_importing_the_package_costs_nothing():
     )
 
 
-def code_lines(path: Path) -> int:
-    """Count the lines of a module that hold code: no comments, no docstrings, no empty lines."""
-    with tokenize.open(path) as file:
-        tree = ast.parse(file.read())
-    docstrings = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | Definition) and ast.get_docstring(node) is not None:
-            docstrings |= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
-    layout = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-    with path.open("rb") as file:
-        tokens = [token for token in tokenize.tokenize(file.readline) if token.type not in layout]
-    held = {line for token in tokens[1:] for line in range(token.start[0], token.end[0] + 1)}
-    return len(held - docstrings)
-
-
-def test_code_lines(tmp_path):
-    path = tmp_path / "m.py"
-    path.write_text(
-        textwrap.dedent('''\
-        """Doc.
-
-        More."""
-        import os  # one
-
-        # remark
-        def f(a,
-              b):
-            """Doc."""
-            return """x
-            y"""
-    ''')
-    )
-    assert code_lines(path) == 5
-
-
 def test_the_tools_stay_small():
-    lines = {path.name: code_lines(path) for path in (ROOT / "tools").glob("*.py")}
+    lines = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / "tools").glob("*.py")}
     assert sum(lines.values()) < 700, lines

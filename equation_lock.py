@@ -1,0 +1,70 @@
+r"""The equation lock: every display equation has a \tag, and every tag a test that evaluates it as printed.
+
+`ledger` is what the tests ask; `python -m tools.equations` prints it.
+"""
+
+import ast
+import re
+from pathlib import Path
+
+from tools.book import ROOT, pages, read
+from tools.listings import Definition, locate
+
+CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]+`", re.M | re.S)
+DISPLAY = re.compile(r"\$\$(.+?)\$\$(?:\s*<!--\s*derivation of (\S+)\s*-->)?", re.S)
+BARE = re.compile(r"\\begin\{(?:equation|align|gather|multline)\*?\}|\\\[")
+
+
+def displayed(root: Path = ROOT) -> tuple[dict[str, str], list[str]]:
+    """Return the page of each tag in the book's notebooks, and what is wrong with their display equations."""
+    found: dict[str, str] = {}
+    derivations, faults = [], []
+    for page, (path, number) in pages(root).items():
+        cells = read(path).cells if path.suffix == ".ipynb" else []
+        text = "\n\n".join(CODE.sub("`", cell.source) for cell in cells if cell.cell_type == "markdown")
+        for formula, origin in DISPLAY.findall(text):
+            tags = re.findall(r"\\tag\{(.+?)\}", formula)
+            where = f"{page}, {' '.join(formula.split())}"
+            if origin and not tags:
+                derivations.append((origin, f"{where}: is derived from {origin}, which must be in the book"))
+            elif len(tags) != 1:
+                faults.append(f"{where}: must have one \\tag, or be followed by <!-- derivation of TAG -->")
+            elif tags[0] in found:
+                faults.append(f"{where}: must have a tag of its own, this one is also in {found[tags[0]]}")
+            elif not re.fullmatch(re.escape(number) + "[a-z]", tags[0]):
+                faults.append(f"{where}: must have a tag made of {number}, its section, and a letter")
+            found |= {tag: page for tag in tags if tag not in found}
+        others = BARE.findall(DISPLAY.sub("", text))
+        faults += [f"{page}: a display equation must stand between $$ and $$: got {other}" for other in others]
+    return found, faults + [fault for origin, fault in derivations if origin not in found]
+
+
+def proofs(root: Path = ROOT) -> tuple[list[tuple[str, str, str]], list[str]]:
+    """Return (tag, of, test) for each test of an equation, found by its decorator, and what is wrong with these."""
+    found, faults = [], []
+    for path in sorted((root / "tests").glob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for call in node.decorator_list if isinstance(node, Definition) else []:
+                if not isinstance(call, ast.Call) or not ast.unparse(call.func).endswith("equation"):
+                    continue
+                test = f"tests/{path.name}::{node.name}"  # type: ignore[attr-defined]
+                tag, of = ([ast.literal_eval(argument) for argument in call.args[:2]] + ["", ""])[:2]
+                found.append((tag, of, test))
+                if not isinstance(call.func, ast.Name) or len(call.args) < 4:
+                    faults.append(f"{test}: must be decorated @equation(tag, of, printed, wrong, …)")
+                try:
+                    locate(of, root)
+                except ValueError as error:
+                    faults.append(f"{test}: {error}")
+    return found, faults
+
+
+def ledger(root: Path = ROOT) -> tuple[list[tuple[str, str, str, str]], list[str]]:
+    """Return (tag, page, of, test) for each test of an equation, in the order of the book, and all that is wrong."""
+    pages_of, faults = displayed(root)
+    tests, more = proofs(root)
+    untested = sorted(pages_of.keys() - {tag for tag, _, _ in tests})
+    faults += [f"{pages_of[tag]}: equation {tag} must have a test decorated @equation({tag!r}, …)" for tag in untested]
+    faults += [f"{test}: equation {tag} must be in the book" for tag, _, test in tests if tag not in pages_of]
+    rows = [(tag, page, of, test) for tag, page in pages_of.items() for other, of, test in tests if other == tag]
+    return rows, faults + more
