@@ -5,6 +5,7 @@ Tags on a code cell:
     tolerance-5pct       decimals may differ by 5 % of the stored ones; whole numbers stay exact
     accuracy-of-10000    decimals are accuracies over 10,000 examples and may differ by two of them
     pixels-15            figures may differ by 15 (of 255) in their worst patch, instead of 5
+    moves-2              what figures show may lie 2 pixels elsewhere
     sample               not compared; the next code cell asserts a property of what came out
     nbval-ignore-output  not compared: times and memory
 A number needs to meet one of the tolerances declared. Without any, numbers must be equal.
@@ -153,10 +154,10 @@ class LockedCell(IPyNbCell):
         settle(stored, fresh, allowed)
         same = super().compare_outputs(fresh, stored, NOT_COMPARED)
         self.comparison_traceback += [f"Declared: {', '.join(tags)}."] if tags else []
-        self.comparison_traceback += self.save_figures(stored, fresh, allowed["pixels"])
+        self.comparison_traceback += self.save_figures(stored, fresh, allowed)
         return same
 
-    def save_figures(self, stored, fresh, limit):
+    def save_figures(self, stored, fresh, allowed):
         """Store the figures that differ beside the stored ones, where a person can look at them."""
         remarks = []
         folder = self.config.rootpath / "_build" / "failed-figures"
@@ -170,10 +171,10 @@ class LockedCell(IPyNbCell):
                 ending = mime.removeprefix("image/")
                 for output, path in ((new, f"{name}.{ending}"), (old, f"{name}-stored.{ending}")):
                     (folder / path).write_bytes(base64.b64decode(output.data[mime]))
-                difference = figure_difference(old.data[mime], new.data[mime])
+                difference = figure_difference(old.data[mime], new.data[mime], int(allowed["moves"]))
                 remarks.append(
-                    f"The figure differs by {difference:.1f} of 255 in its worst patch, limit {limit:g}: compare "
-                    f"_build/failed-figures/{name}.{ending} with {name}-stored.{ending}."
+                    f"The figure differs by {difference:.1f} of 255 in its worst patch, limit {allowed['pixels']:g}: "
+                    f"compare _build/failed-figures/{name}.{ending} with {name}-stored.{ending}."
                 )
         return remarks
 

@@ -8,7 +8,7 @@ import base64
 import io
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 
 import numpy as np
@@ -21,7 +21,7 @@ FIGURES = ("image/png", "image/jpeg")
 MARKUP = ("text/html", "image/svg+xml")
 DECLARATION = re.compile(
     r"tolerance-(?P<absolute>\d+(?:\.\d+)?)|tolerance-(?P<relative>\d+(?:\.\d+)?)pct"
-    r"|pixels-(?P<pixels>\d+(?:\.\d+)?)|accuracy-of-(?P<examples>\d+)"
+    r"|pixels-(?P<pixels>\d+(?:\.\d+)?)|moves-(?P<moves>\d)|accuracy-of-(?P<examples>\d+)"
 )
 NUMBER = r"(?<![\w.])([-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d*)?(?![\d,])|\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
 IN_TEXT = re.compile(NUMBER)
@@ -30,17 +30,19 @@ IN_MARKUP = re.compile(rf"(?s:<style.*?</style>|<script.*?</script>)|<[^>]*>|&#?
 
 
 def limits(tags: Iterable[str]) -> dict[str, float]:
-    """Read what a cell's tags allow: absolute and relative tolerance, pixels, examples (0: no accuracies).
+    """Read what a cell's tags allow: absolute and relative tolerance, pixels, moves, examples (0: no accuracies).
 
     Errors: ValueError for a tag that begins like a declaration but is none.
     """
-    found = {"absolute": 0.0, "relative": 0.0, "pixels": PIXELS, "examples": 0.0}
+    found = {"absolute": 0.0, "relative": 0.0, "pixels": PIXELS, "moves": 0.0, "examples": 0.0}
     for tag in tags:
         match = DECLARATION.fullmatch(tag)
         if match and match.lastgroup and float(match[match.lastgroup]) > 0:
             found[match.lastgroup] = float(match[match.lastgroup]) / (100 if match.lastgroup == "relative" else 1)
-        elif re.match("tol|pix|acc|samp|nbval", tag) and tag not in ("sample", "nbval-ignore-output"):
-            known = "tolerance-0.01, tolerance-5pct, pixels-15, accuracy-of-10000, sample or nbval-ignore-output"
+        elif re.match("tol|pix|mov|acc|samp|nbval", tag) and tag not in ("sample", "nbval-ignore-output"):
+            known = (
+                "tolerance-0.01, tolerance-5pct, pixels-15, moves-2, accuracy-of-10000, sample or nbval-ignore-output"
+            )
             raise ValueError(f"tag must read like {known}: got {tag!r}")
     return found
 
@@ -120,8 +122,21 @@ def snap(stored: str, fresh: str, allowed: dict[str, float], markup: bool = Fals
     return "".join(piece + number for piece, number in zip(pieces, [*chosen, ""], strict=True))
 
 
-def figure_difference(stored: str, fresh: str) -> float:
-    """Compare two base64 pictures: the mean difference (0 to 255, worst channel) over the patch where it is largest."""
+def reach(picture: np.ndarray, moves: int, choose: Callable[..., np.ndarray]) -> np.ndarray:
+    """Return for each pixel the least or the greatest value (`choose`) among those at most `moves` pixels away."""
+    for axis in (0, 1):
+        width = [(moves, moves) if side == axis else (0, 0) for side in range(3)]
+        padded = np.pad(picture, width, mode="edge")
+        picture = choose(np.lib.stride_tricks.sliding_window_view(padded, 2 * moves + 1, axis), -1)
+    return picture
+
+
+def figure_difference(stored: str, fresh: str, moves: int = 0) -> float:
+    """Compare two base64 pictures: the mean difference (0 to 255, worst channel) over the patch where it is largest.
+
+    What is drawn may lie `moves` pixels elsewhere: a pixel differs only as far as it is darker, or lighter, than all of
+    the other picture around it. A curve that another machine shifts a little passes, a changed label does not.
+    """
     arrays = []
     for picture in (stored, fresh):
         rgba = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGBA"), dtype=float)
@@ -129,7 +144,8 @@ def figure_difference(stored: str, fresh: str) -> float:
         arrays.append(np.concatenate([rgba[..., :3] * alpha / 255, alpha], axis=-1))  # what is clear has no colour
     if arrays[0].shape != arrays[1].shape:
         return math.inf
-    difference = np.abs(arrays[0] - arrays[1]).max(-1)
+    excess = [np.maximum(a - reach(b, moves, np.max), reach(b, moves, np.min) - a) for a, b in (arrays, arrays[::-1])]
+    difference = np.maximum(excess[0], excess[1]).max(-1)
     sums = np.pad(difference, [(1, max(0, PATCH - size)) for size in difference.shape]).cumsum(0).cumsum(1)
     boxes = sums[PATCH:, PATCH:] - sums[:-PATCH, PATCH:] - sums[PATCH:, :-PATCH] + sums[:-PATCH, :-PATCH]
     return float(boxes.max()) / PATCH**2
@@ -168,7 +184,7 @@ def settle(stored: list[NotebookNode], fresh: list[NotebookNode], allowed: dict[
             content, key = (new, "text") if old.output_type == "stream" else (new.data, mime)
             content[key] = snap(text, content[key], allowed, mime in MARKUP)
         for mime in set(FIGURES) & set(old.get("data", {})):
-            if figure_difference(old.data[mime], new.data[mime]) <= allowed["pixels"]:
+            if figure_difference(old.data[mime], new.data[mime], int(allowed["moves"])) <= allowed["pixels"]:
                 new.data[mime] = old.data[mime]
 
 
@@ -183,7 +199,12 @@ def unfounded(nb: NotebookNode, record: dict[str, dict[str, float]]) -> list[str
             allowed, spread, numbers = limits(cell.metadata.tags), record[cell.id], cut(cell)[1]
             units = [(last_digit(text), abs(value(text))) for text, _ in numbers]
             shares = [unit / size for unit, size in units if 0 < 10 * unit <= size]  # a lone digit would allow anything
-            always = {"absolute": [unit for unit, _ in units], "relative": shares, "pixels": [PIXELS]}
+            always: dict[str, list[float]] = {
+                "absolute": [unit for unit, _ in units],
+                "relative": shares,
+                "pixels": [PIXELS],
+                "moves": [1],
+            }
             for what, bounds in always.items():
                 bound = max([3 * spread[what], *bounds])
                 if allowed[what] > bound * (1 + 1e-9):

@@ -94,15 +94,26 @@ def test_numbers_in_tags_stay_exact():
 
 
 def test_declarations():
-    tags = ["hide-input", "tolerance-0.01", "tolerance-5pct", "pixels-15", "accuracy-of-597", "sample"]
-    assert limits(tags) == {"absolute": 0.01, "relative": 0.05, "pixels": 15, "examples": 597}
-    assert limits([]) == {"absolute": 0, "relative": 0, "pixels": 5, "examples": 0}
+    tags = ["hide-input", "tolerance-0.01", "tolerance-5pct", "pixels-15", "moves-2", "accuracy-of-597", "sample"]
+    assert limits(tags) == {"absolute": 0.01, "relative": 0.05, "pixels": 15, "moves": 2, "examples": 597}
+    assert limits([]) == {"absolute": 0, "relative": 0, "pixels": 5, "moves": 0, "examples": 0}
 
 
 @pytest.mark.parametrize(
     "tag",
     ["tolerance", "tolerance-", "tolerance-5%", "tolerance-0", "tolerance-1e-3", "tolerence-0.1", "pixel-3"]
-    + ["pixels-5pct", "pixels-0", "accuracy-10000", "accuracy-of-0", "accuracy-of-all", "samples", "nbval-skip"],
+    + [
+        "pixels-5pct",
+        "pixels-0",
+        "moves-0",
+        "moves-12",
+        "moves",
+        "accuracy-10000",
+        "accuracy-of-0",
+        "accuracy-of-all",
+        "samples",
+        "nbval-skip",
+    ],
 )
 def test_misspelt_tag(tag):
     with pytest.raises(ValueError, match=f"tag must read like .*: got '{tag}'"):
@@ -147,6 +158,17 @@ def test_equal_and_unequal_figures():
     assert figure_difference(png(WHITE), png(WHITE[:-1])) == np.inf
     assert figure_difference(png(WHITE[:3]), png(0 * WHITE[:3])) == pytest.approx(255 * 3 / 16)  # smaller than a patch
     assert figure_difference(png(WHITE), png(WHITE, "jpeg")) < 1
+
+
+def test_what_may_move_may_not_vanish():
+    line, moved, gone = WHITE.copy(), WHITE.copy(), WHITE.copy()
+    line[10:12, :] = 0
+    moved[12:14, :] = 0
+    assert figure_difference(png(line), png(moved)) > 50
+    assert figure_difference(png(line), png(moved), 1) > 5
+    assert figure_difference(png(line), png(moved), 2) == 0
+    for pair in ((line, gone), (gone, line)):
+        assert figure_difference(*map(png, pair), 2) == figure_difference(*map(png, pair)) > 20
 
 
 def test_see_through_figures():

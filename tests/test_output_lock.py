@@ -70,6 +70,10 @@ CELLS = [
     ("changed label", "draw(losses)", "draw(losses, label='epochs')", [], FIGURE),
     ("curve 1 % higher", "draw(losses)", "draw(losses * 1.01)", [], FIGURE),
     ("swapped curves", "draw(losses)", "draw(losses / 2, losses)", [], FIGURE),
+    ("curve moved", "draw(losses)", "draw(losses + 0.012)", ["moves-2"], RIGHT),
+    ("curve moved too far", "draw(losses)", "draw(losses + 0.1)", ["moves-2"], FIGURE),
+    ("changed label, moves", "draw(losses)", "draw(losses, label='epochs')", ["moves-2"], FIGURE),
+    ("swapped curves, moves", "draw(losses)", "draw(losses / 2, losses)", ["moves-2"], FIGURE),
     ("wide limit", "draw(losses)", "draw(losses * 1.01)", ["pixels-200"], RIGHT),
     ("figure gone", "draw(losses)", "pass", [], KINDS.format("image/png + text/plain", "nothing")),
     ("extra output", "print(1)", "print(1); display(2)", [], KINDS.format("stdout", "stdout, text/plain")),
@@ -167,7 +171,7 @@ def test_kernels_get_the_reference_device(outcome, workers):
 
 @pytest.mark.parametrize("workers", WORKERS)
 def test_summary_counts_cells(outcome, workers):
-    text = "44 cells of 2 notebooks: 19 exact, 16 toleranced, 2 sample, 2 ignored, 5 without output"
+    text = "48 cells of 2 notebooks: 19 exact, 20 toleranced, 2 sample, 2 ignored, 5 without output"
     assert text in outcome[workers], re.findall(".* cells of .*", outcome[workers])
 
 

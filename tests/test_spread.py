@@ -3,6 +3,7 @@
 import copy
 import json
 
+import numpy as np
 import pytest
 from nbformat.v4 import new_output
 from notebooks import code, notebook, printed, shown, write
@@ -11,7 +12,8 @@ from test_compare import WHITE, png
 from output_lock import kind, unfounded
 from tools import book, execute, spread
 
-NONE = {"absolute": 0.0, "relative": 0.0, "pixels": 0.0}
+LINE = np.where(np.arange(40)[:, None, None] // 2 == 5, 0, WHITE).astype(np.uint8)  # two pixels high
+NONE = {"absolute": 0.0, "relative": 0.0, "pixels": 0.0, "moves": 0.0}
 RECORD = book.ROOT / "book" / "spread.json"
 
 
@@ -52,6 +54,8 @@ def cell(text, *tags):
         ("0.12345", "tolerance-4pct", {"relative": 0.01}, "0.03"),
         ("", "pixels-24", {"pixels": 8.0}, None),
         ("", "pixels-25", {"pixels": 8.0}, "24"),
+        ("", "moves-3", {"moves": 1.0}, None),
+        ("", "moves-4", {"moves": 1.0}, "3"),
         # nothing was recorded: one unit of the last digit, five of 255
         ("0.123", "tolerance-0.001", {}, None),
         ("0.123", "tolerance-0.002", {}, "0.001"),
@@ -61,6 +65,8 @@ def cell(text, *tags):
         ("0.5", "tolerance-20pct", {}, "0"),
         ("", "pixels-5", {}, None),
         ("", "pixels-6", {}, "5"),
+        ("", "moves-1", {}, None),
+        ("", "moves-2", {}, "1"),
     ],
 )
 def test_tolerances(text, tag, recorded, bound):
@@ -122,7 +128,7 @@ def test_largest_spreads_are_recorded_rounded_up(capsys):
     texts = ["1 0.50 4.000", "1 0.51 4.000", "1 0.49 4.0301"]
     nb = runs(*map(printed, texts), tags=["tolerance-0.04"])
     record, wrong = spread.compare(nb)
-    assert record == {nb[0].cells[1].id: {"absolute": 0.031, "relative": 0.041, "pixels": 0.0}} and not wrong
+    assert record == {nb[0].cells[1].id: {**NONE, "absolute": 0.031, "relative": 0.041}} and not wrong
     assert "0.50: 0.02 (4.08%)\n    4.000: 0.03 (0.75%)" in capsys.readouterr().out
 
 
@@ -138,6 +144,7 @@ def test_largest_spreads_are_recorded_rounded_up(capsys):
         (printed("0.500"), printed("0.503"), ["tolerance-0.002"], "tag it tolerance-0.006, or"),
         (printed("1e-7"), printed("2e-7"), [], "tag it tolerance-0.0000002, or"),
         (shown(image_png=png(WHITE)), shown(image_png=png(WHITE - 6)), [], "tag it pixels-12, or"),
+        (shown(image_png=png(LINE)), shown(image_png=png(np.roll(LINE, 2, 0))), [], "tag it moves-2, or"),
         (printed("a 0.5"), printed("b 0.5"), ["tolerance-1"], "differs in more than numbers: tag it sample"),
         (printed("1"), shown(text_plain="1"), [], "differs in more than numbers: tag it sample"),
     ],
@@ -192,7 +199,7 @@ def test_the_command_records_each_notebook_again(root, capsys):
     first, second = (c.id for c in book.read(path).cells[1:])
     assert json.loads(text) == {
         "book/a.ipynb": {
-            first: {"absolute": 0.001, "relative": 0.002, "pixels": 0.0},
+            first: {**NONE, "absolute": 0.001, "relative": 0.002},
             second: {**NONE, "absolute": 3.0},
         }
     }

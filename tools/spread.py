@@ -27,7 +27,7 @@ MACHINES = [{"OMP_NUM_THREADS": n, "MKL_NUM_THREADS": n, **cpu} for cpu in ({}, 
 
 def measure(runs: tuple[NotebookNode, ...]) -> tuple[dict[str, float], list[str]]:
     """Return the largest spreads between runs of one cell, rounded up, and a line for each number."""
-    found, lines = {"absolute": [0.0], "relative": [0.0], "pixels": [0.0]}, []
+    found, lines = {"absolute": [0.0], "relative": [0.0], "pixels": [0.0], "moves": [0.0]}, []
     for column in zip(*(lock.cut(run)[1] for run in runs), strict=True):
         text, values = column[0][0], [lock.value(number) for number, _ in column]
         spread, size = max(values) - min(values), min(map(abs, values)) * bool(lock.last_digit(text))
@@ -35,7 +35,9 @@ def measure(runs: tuple[NotebookNode, ...]) -> tuple[dict[str, float], list[str]
         found["relative"].append(spread / size if size else 0.0)
         lines.append(f"{text}: {spread:.2g} ({found['relative'][-1]:.2%})")
     for column in zip(*(lock.figures(run.outputs) for run in runs), strict=True):
-        found["pixels"] += [lock.figure_difference(*pair) for pair in itertools.combinations(column, 2)]
+        for pair in itertools.combinations(column, 2):
+            found["pixels"].append(lock.figure_difference(*pair))
+            found["moves"].append(next((n for n in range(9) if lock.figure_difference(*pair, n) <= lock.PIXELS), 9))
     return {name: float(UPWARD.create_decimal(f"{max(spreads):.9g}")) for name, spreads in found.items()}, lines
 
 
@@ -58,7 +60,8 @@ def compare(runs: list[NotebookNode]) -> tuple[dict[str, dict[str, float]], list
         if any(cell.outputs != first.outputs for cell in cells):
             twice = {name: Decimal(f"{2 * size:.2g}") for name, size in spread.items()}
             advice = [f"tolerance-{twice['absolute']:f}"] * bool(twice["absolute"])
-            advice += [f"pixels-{twice['pixels']:f}"] * (spread["pixels"] > lock.PIXELS)
+            advice += [f"moves-{spread['moves']:.0f}"] * (0 < spread["moves"] < 9)
+            advice += [f"pixels-{twice['pixels']:f}"] * (spread["moves"] == 9)
             wrong.append(f"{name} differs by more than it declares: tag it {' '.join(advice)}, or print fewer digits")
     return record, wrong
 
