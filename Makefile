@@ -58,7 +58,7 @@ book: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m dlbook.data
-	$(BIN)/python -m pytest tests -n 2 --cov
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile --cov
 	$(BIN)/python -m pytest --nbval book -n 2 --dist loadfile
 
 test-avx2: $(READY)
