@@ -1,6 +1,7 @@
 """What surrounds the package: versions that agree, commands that the README gives, set-up that explains itself."""
 
 import importlib.metadata
+import os
 import re
 import shutil
 import subprocess
@@ -161,7 +162,8 @@ UNFIT = {
 def set_up(tmp_path, python):
     """Let make look at a Python; return its exit status and what it says, without make's own line."""
     shutil.copy(ROOT / "Makefile", tmp_path)
-    run = subprocess.run(["make", "check", f"PYTHON={python}"], cwd=tmp_path, capture_output=True, text=True)
+    clean = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    run = subprocess.run(["make", "check", f"PYTHON={python}"], cwd=tmp_path, env=clean, capture_output=True, text=True)
     return run.returncode, run.stdout, [line for line in run.stderr.splitlines() if not line.startswith("make")]
 
 
