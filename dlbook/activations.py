@@ -32,11 +32,11 @@ def tanh_derivative(z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 
 def relu(z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Keep what is positive, replace the rest by zero.
+    """Keep what is positive, replace the rest by zero; at z = 0 the gradient is zero.
 
     Source: book equation (3.1.1e).
     """
-    return z.clamp(min=0)
+    return torch.where(z <= 0, 0.0, z)
 
 
 def relu_derivative(z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

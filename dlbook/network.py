@@ -13,21 +13,25 @@ Elementwise = Callable[[Tensor], Tensor]
 
 
 @torch.no_grad()
-def he_normal_(weight: Float[Tensor, "outputs inputs"]) -> None:
+def he_normal_(weight: Float[Tensor, "outputs inputs *kernel"]) -> None:
     """Fill the weights so that ReLU layers keep the size of the signal: normal, with variance 2 / inputs.
+
+    The inputs are those of one output: in a convolution, all that its kernel sees.
 
     Source: He et al. 2015, equation (10); book equation (3.1.1f).
     """
-    weight.normal_(0, math.sqrt(2 / weight.shape[1]))
+    weight.normal_(0, math.sqrt(2 / weight[0].numel()))
 
 
 @torch.no_grad()
-def glorot_uniform_(weight: Float[Tensor, "outputs inputs"]) -> None:
+def glorot_uniform_(weight: Float[Tensor, "outputs inputs *kernel"]) -> None:
     """Fill the weights as Keras does: uniform, with variance 2 / (inputs + outputs).
+
+    The inputs are those of one output, the outputs those that one input reaches.
 
     Source: Glorot and Bengio 2010, equation (16).
     """
-    bound = math.sqrt(6 / sum(weight.shape))
+    bound = math.sqrt(6 / (weight[0].numel() + weight[:, 0].numel()))
     weight.uniform_(-bound, bound)
 
 

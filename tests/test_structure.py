@@ -26,8 +26,12 @@ NUMBERS = {
     "book/algorithms/forward": "3.1.1",
     "book/algorithms/backpropagation": "3.1.2",
     "book/algorithms/gradient-descent": "3.1.3",
+    "book/algorithms/convolutional-networks": "3.2",
+    "book/algorithms/convolution": "3.2.1",
+    "book/algorithms/pooling": "3.2.2",
     "book/examples/examples": "4",
     "book/examples/neural-network": "4.1",
+    "book/examples/convolutional-network": "4.2",
 }
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.relative_to(ROOT / "book").as_posix())
 
@@ -280,6 +284,7 @@ ORDER = [
     "network",
     "optim",
     "conv",
+    "cnn",
     "recurrent",
     "embedding",
     "attention",
