@@ -41,3 +41,27 @@ def mean_squared_error_gradient(
 ) -> Float[Tensor, "*shape"]:
     """Return the derivative of `mean_squared_error` with respect to the prediction."""
     return 2 * (prediction - target) / prediction.numel()
+
+
+def quantile_loss(
+    prediction: Float[Tensor, "*batch levels"],
+    target: Float[Tensor, " *batch"],
+    levels: list[float] | tuple[float, ...],
+) -> Float[Tensor, ""]:
+    """Average the pinball loss, which is smallest where a prediction is the quantile of its level.
+
+    A target above the prediction costs `level` for each unit, one below it costs 1 - `level`.
+
+    Args:
+        prediction: one number for each level, in the same order.
+        levels: shares of the targets that are to lie below, such as [0.05, 0.5, 0.95].
+
+    Source: Koenker and Bassett 1978; book equation (4.3b).
+    """
+    if len(levels) != prediction.shape[-1] or not all(0 < level < 1 for level in levels):
+        raise ValueError(
+            f"levels must lie between 0 and 1, one for each of {prediction.shape[-1]} predictions: got {list(levels)}"
+        )
+    tau = torch.tensor(levels, dtype=prediction.dtype, device=prediction.device)
+    u = target[..., None] - prediction  # (*batch, levels)
+    return torch.maximum(tau * u, (tau - 1) * u).mean()

@@ -96,6 +96,11 @@ def test_planted_faults_in_the_tests(root, capsys, old, new, message):
     assert message in capsys.readouterr().out
 
 
+def test_a_test_may_be_written_before_its_section(root):
+    (root / "tests" / "test_network.py").write_text(TESTS + TESTS.replace('"1.1a"', '"3.4a"').replace("1.1b", "3.4b"))
+    assert ledger(root)[1] == []
+
+
 def test_a_bare_mark(root):
     (root / "tests" / "test_network.py").write_text("@pytest.mark.equation('1.1a')\ndef test_dense(): ...\n")
     found, faults = proofs(root)

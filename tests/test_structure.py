@@ -286,6 +286,8 @@ ORDER = [
     "conv",
     "cnn",
     "recurrent",
+    "through_time",
+    "forecast",
     "embedding",
     "attention",
     "transformer",
