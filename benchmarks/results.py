@@ -21,14 +21,14 @@ def fingerprint(script: Path) -> str:
     return hashlib.sha256("\n".join(essence(path) for path in files).encode()).hexdigest()[:16]
 
 
-def store(script: str, **results: Any) -> None:
-    """Write results to results/NAME.json, for the script at `script` (its `__file__`)."""
+def store(script: str, threads: str = "one thread", **results: Any) -> None:
+    """Write results to results/NAME.json, for the script at `script` (its `__file__`); say on how many threads."""
     path = Path(script)
     made = {
         "command": f"python -m benchmarks.{path.stem}",
         "python": platform.python_version(),
         "torch": version("torch").split("+")[0],
-        "processor": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, one thread",
+        "processor": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, {threads}",
         "made_from": fingerprint(path),
     }
     RESULTS.mkdir(exist_ok=True)

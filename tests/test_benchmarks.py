@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import program, results
+from benchmarks import images, program, recipes, results
 from tools.book import ROOT
 
 FILES = sorted(results.RESULTS.glob("*.json"))
@@ -43,3 +43,21 @@ def test_store_and_load(tmp_path, monkeypatch):
 def test_a_short_row_again():
     stored = results.load("program")["linear"]["test_accuracy"]["values"][0]
     assert program.train("linear", seed=0)["accuracy"] == pytest.approx(stored, abs=0.005)
+
+
+def test_a_short_convolutional_row_again():
+    stored = results.load("recipes")["short"]["accuracy"]
+    assert recipes.train(recipes.ARTICLE, seed=0, examples=3200)["accuracy"] == pytest.approx(stored, abs=0.03)
+
+
+def test_pairs_take_turns_and_leave_the_first_out(monkeypatch):
+    clock, calls = [0.0], []
+
+    def work(name, seconds):
+        calls.append(name)
+        clock[0] += seconds[min(len(calls) // 3, 1)]  # slow in the first pair
+
+    monkeypatch.setattr(images.time, "perf_counter", lambda: clock[0])
+    measured = images.pairs(lambda: work("a", (9, 2)), lambda: work("b", (9, 4)), count=4)
+    assert measured == {"first": 2, "second": 4, "ratio": 0.5, "pairs": 4}
+    assert "".join(calls) == "baabbaabba"
