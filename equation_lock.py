@@ -65,7 +65,7 @@ def ledger(root: Path = ROOT) -> tuple[list[tuple[str, str, str, str]], list[str
     tests, more = proofs(root)
     untested = sorted(pages_of.keys() - {tag for tag, _, _ in tests})
     faults += [f"{pages_of[tag]}: equation {tag} must have a test decorated @equation({tag!r}, …)" for tag in untested]
-    sections = {number for _, number in pages(root).values()}  # a test may be written before its section is
+    sections = {number for _, number in pages(root).values()}  # a test may be written before its section
     extra = [(tag, test) for tag, _, test in tests if tag not in pages_of and tag[:-1] in sections]
     faults += [f"{test}: equation {tag} must be in the book" for tag, test in extra]
     rows = [(tag, page, of, test) for tag, page in pages_of.items() for other, of, test in tests if other == tag]

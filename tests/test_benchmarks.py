@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import images, program, recipes, results
+from benchmarks import pairs, program, recipes, results
 from tools.book import ROOT
 
 FILES = sorted(results.RESULTS.glob("*.json"))
@@ -57,7 +57,7 @@ def test_pairs_take_turns_and_leave_the_first_out(monkeypatch):
         calls.append(name)
         clock[0] += seconds[min(len(calls) // 3, 1)]  # slow in the first pair
 
-    monkeypatch.setattr(images.time, "perf_counter", lambda: clock[0])
-    measured = images.pairs(lambda: work("a", (9, 2)), lambda: work("b", (9, 4)), count=4)
+    monkeypatch.setattr(pairs.time, "perf_counter", lambda: clock[0])
+    measured = pairs.pairs(lambda: work("a", (9, 2)), lambda: work("b", (9, 4)), count=4)
     assert measured == {"first": 2, "second": 4, "ratio": 0.5, "pairs": 4}
     assert "".join(calls) == "baabbaabba"
