@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import pairs, program, recipes, results
+from benchmarks import forecasting, pairs, program, recipes, results
 from tools.book import ROOT
 
 FILES = sorted(results.RESULTS.glob("*.json"))
@@ -48,6 +48,12 @@ def test_a_short_row_again():
 def test_a_short_convolutional_row_again():
     stored = results.load("recipes")["short"]["accuracy"]
     assert recipes.train(recipes.ARTICLE, seed=0, examples=3200)["accuracy"] == pytest.approx(stored, abs=0.03)
+
+
+def test_a_short_recurrent_row_again():
+    stored = results.load("forecasting")["short"]["validation_rmse"]
+    again = forecasting.train(forecasting.Row(1, change=True, epochs=1), seed=0, examples=3200)["validation_rmse"]
+    assert again == pytest.approx(stored, abs=0.2)
 
 
 def test_pairs_take_turns_and_leave_the_first_out(monkeypatch):

@@ -29,9 +29,14 @@ NUMBERS = {
     "book/algorithms/convolutional-networks": "3.2",
     "book/algorithms/convolution": "3.2.1",
     "book/algorithms/pooling": "3.2.2",
+    "book/algorithms/recurrent-networks": "3.3",
+    "book/algorithms/hidden-state": "3.3.1",
+    "book/algorithms/output-state": "3.3.2",
+    "book/algorithms/gates": "3.3.3",
     "book/examples/examples": "4",
     "book/examples/neural-network": "4.1",
     "book/examples/convolutional-network": "4.2",
+    "book/examples/recurrent-network": "4.3",
 }
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.relative_to(ROOT / "book").as_posix())
 
@@ -277,7 +282,7 @@ def test_generated_cells_and_outputs_are_current(path):
 # --- who may import whom ----------------------------------------------------------------------------------------------
 
 MODEL = {"torch", "jaxtyping"}
-STANDALONE = ("interpret", "transfer", "compress", "privacy", "fairness", "evaluate", "text", "augment")
+STANDALONE = ("interpret", "transfer", "compress", "privacy", "fairness", "evaluate", "resample", "text", "augment")
 ORDER = [
     "activations",
     "losses",
