@@ -282,7 +282,19 @@ def test_generated_cells_and_outputs_are_current(path):
 # --- who may import whom ----------------------------------------------------------------------------------------------
 
 MODEL = {"torch", "jaxtyping"}
-STANDALONE = ("interpret", "transfer", "compress", "privacy", "fairness", "evaluate", "resample", "text", "augment")
+STANDALONE = (
+    "interpret",
+    "transfer",
+    "compress",
+    "privacy",
+    "fairness",
+    "evaluate",
+    "resample",
+    "text",
+    "bpe",
+    "ngram",
+    "augment",
+)
 ORDER = [
     "activations",
     "losses",
@@ -294,8 +306,12 @@ ORDER = [
     "through_time",
     "forecast",
     "embedding",
+    "language",
+    "positions",
     "attention",
+    "blocks",
     "transformer",
+    "lexicon",
     "seq2seq",
 ]
 MAY_IMPORT = {

@@ -1,83 +1,265 @@
-"""The text view: out and back changes nothing, and an edit changes only its own cell."""
+"""From text to tensors (`dlbook.text`): tokens, numbers and back, padding, batches of similar lengths."""
+
+import unicodedata
 
 import pytest
-from notebooks import code, notebook, printed, small_book, write
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
 
-from tools.book import read
-from tools.build import prepare
-from tools.execute import normalise
-from tools.text import from_text, main, to_text
+from dlbook import train
+from dlbook.text import BatchesByLength, Vocabulary, is_real, most_frequent, pad, tokenize
 
-PIECES = [
-    "# 1 A title",
-    "Adjacent.",
-    "Two paragraphs,\n\nand a mark: 3<!-- = x -->.",
-    "Two blank lines\n\n\nin one cell.",
-    "$$\na = b \\tag{1a}\n$$\n\n<!-- derivation of 1a -->",
-    "- a list\n- of two\n\n1. and\n2. another",
-    "| a | b |\n|---|---|\n| c | d |",
-    "> **Note.** Quoted.\n\n<details><summary>Hint</summary>\n\nTry `x`.\n\n</details>",
-    "```text\nfenced\n```\n\n    indented",
-    code("x = 3\n\n\ndef f():\n    return x", printed("3\n")),
-    code("# %% a comment\nprint(1)  # noqa", printed("1\n"), tags=("tolerance-0.01", "hide-input")),
-    code("plot()", mystnb={"image": {"alt": 'A "quoted" curve: it falls, {1}.'}}),
-    code("x = '''\n```\n'''"),
-    code("!ls\n%timeit x"),
-    code("1", printed("first\n")),
-    code("1", printed("second\n")),
-    "## Exercises",
-    code("# @title Solution 1\nassert True", tags=("hide-cell",)),
-    "```python\nnot_a_cell = 1\n```",
-]
+# --- tokens -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def root(tmp_path):
-    nb = notebook(*PIECES)
-    nb.metadata = {"dlbook": {"extras": ["text"], "built_from": "0123"}}
-    small_book(tmp_path)
-    assert prepare(nb, tmp_path) == []
-    write(normalise(nb), tmp_path / "book" / "part" / "a.ipynb")
-    return tmp_path
+@pytest.mark.parametrize(
+    "text, tokens",
+    [
+        ("Don't panic!", ["don't", "panic", "!"]),
+        (
+            "He said: “It’s the dogs' bone…”",
+            ["he", "said", ":", "“", "it’s", "the", "dogs", "'", "bone", ".", ".", ".", "”"],
+        ),
+        ("Ça coûte 3,50 € – l’été", ["ça", "coûte", "3", ",", "50", "€", "–", "l’été"]),
+        ("state-of-the-art, 1990s", ["state", "-", "of", "-", "the", "-", "art", ",", "1990s"]),
+        ("我喜欢AMD的芯片，性价比不错。", [*"我喜欢", "amd", *"的芯片,性价比不错。"]),
+        ("カタカナとひらがな", list("カタカナとひらがな")),
+        ("ＦＵＬＬ　ｗｉｄｔｈ！", ["full", "width", "!"]),
+        ("e\u0301te\u0301", ["été"]),  # a letter and a mark are the composed letter
+        ("naïve ﬁn", ["naïve", "fin"]),
+        ("snake_case", ["snake", "_", "case"]),
+        ("<unk> @-@", ["<", "unk", ">", "@", "-", "@"]),
+        ("🙂🙂 x²", ["🙂", "🙂", "x2"]),
+        ("", []),
+        (" \t\r\n\u2003\u202f ", []),
+        ("a\x00b\x1fc\x85d\x7fe", ["a", "b", "c", "d", "e"]),  # control characters separate
+        ("soft\u00adhyphen\u200b \ufeffmark", ["softhyphen", "mark"]),  # the invisible is dropped
+        ("a\ud800b", ["a", "\ufffd", "b"]),  # half a surrogate pair is no character
+        ("\ufffd\ue0e5", ["\ufffd", "\ue0e5"]),  # replaced before, and for private use: signs like others
+    ],
+)
+def test_tokens(text, tokens):
+    assert tokenize(text) == tokens
 
 
-def paths(root):
-    return root / "book" / "part" / "a.ipynb", root / "_build" / "text" / "part" / "a.md"
+ANY_TEXT = st.text(st.characters(), max_size=30) | st.text(st.sampled_from("aB'’ -_.,é\u0301中\ud800\x00\u200b1²İß"))
 
 
-def test_out_and_in_changes_nothing(root, capsys):
-    path, text = paths(root)
-    before = path.read_bytes()
-    assert main(["out", str(path)], root) == 0 and main(["in", str(text)], root) == 0
-    assert capsys.readouterr().out == "wrote _build/text/part/a.md\nwrote book/part/a.ipynb\n"
-    assert path.read_bytes() == before
+@given(ANY_TEXT)
+def test_tokens_are_plain(text):
+    tokens = tokenize(text)
+    assert all(token and not any(c.isspace() for c in token) for token in tokens)
+    assert all(unicodedata.is_normalized("NFKC", token) for token in tokens)
+    "".join(tokens).encode()  # no surrogates are left
+    assert tokenize(" ".join(tokens)) == tokens  # cutting again changes nothing
+    assert tokenize(unicodedata.normalize("NFD", text)) == tokenize(unicodedata.normalize("NFC", text))
 
 
-def test_what_the_text_shows(root):
-    text = to_text(read(paths(root)[0]))
-    assert text.startswith("---\njupyter:\n  dlbook:\n    extras:\n    - text\n---\n\n# 1 A title\n\n\nAdjacent.")
-    assert '```python tags=["tolerance-0.01", "hide-input"]\n# %% a comment' in text
-    assert "built_from" not in text and "jupytext" not in text and "Set-up" not in text and "compare" not in text
+# --- the vocabulary ---------------------------------------------------------------------------------------------------
 
 
-def test_an_edit_changes_only_its_cell(root):
-    path = paths(root)[0]
-    stored = read(path)
-    nb, faults = from_text(to_text(stored).replace("print(1)", "print(2)"), stored, root)
-    assert faults == [] and nb.metadata.dlbook.built_from == "0123"
-    changed = [old.source for old, new in zip(stored.cells, nb.cells, strict=True) if old != new]
-    assert changed == ["# %% a comment\nprint(1)  # noqa"]
-    cell = next(cell for cell in nb.cells if "print(2)" in cell.source)
-    assert cell.outputs == [] and cell.execution_count is None
+def test_the_order_is_by_count_then_by_token():
+    vocabulary = Vocabulary.build([["b", "a", "c", "b"], ["c", "d"]])
+    assert vocabulary.tokens == ["<pad>", "<unk>", "<bos>", "<eos>", "b", "c", "a", "d"]
+    assert (vocabulary.pad, vocabulary.unk, vocabulary.bos, vocabulary.eos) == (0, 1, 2, 3)
+    assert len(vocabulary) == 8
+    assert "d" in vocabulary and "<pad>" in vocabulary and "e" not in vocabulary
+    assert Vocabulary.build([["c", "d"], ["a", "c", "b", "b"]]).tokens == vocabulary.tokens
 
 
-def test_a_new_notebook_and_its_faults(root, capsys):
-    path, text = paths(root)
-    path.unlink()
-    text.parent.mkdir(parents=True)
-    text.write_text('# New\n\nOf 5.\n\n```python tags=["sample"]\nx = 1\n```\n')
-    assert main(["in", str(text)], root) == 0
-    assert "got '5.' in “Of 5.”" in capsys.readouterr().out
-    nb = read(path)
-    assert [cell.source for cell in nb.cells][::2] == ["# New\n\nOf 5.", "x = 1"] and "dlbook" not in nb.metadata
-    assert nb.cells[2].metadata.tags == ["sample"]
+def test_rare_tokens_are_left_out():
+    texts = ["b a c b c c"]
+    assert Vocabulary.build(texts, min_count=2).tokens[4:] == [" ", "c", "b"]
+    assert Vocabulary.build(texts, size=6).tokens[4:] == [" ", "c"]
+    assert most_frequent(texts, min_count=3, size=5) == [" "]
+    assert most_frequent(texts, size=4) == []
+    assert len(Vocabulary.build([])) == 4
+
+
+def test_unknown_and_special_tokens():
+    vocabulary = Vocabulary.build([["the", "<unk>", "<eos>", "cat", "<unk>"]])
+    assert vocabulary.tokens[4:] == ["cat", "the"]
+    assert vocabulary.encode(["the", "dog", "<unk>", "<eos>"]) == [5, 1, 1, 3]
+    assert vocabulary.decode([5, 1, 3, 0]) == ["the", "<unk>"]
+
+
+def test_an_empty_text_is_one_unknown_token():
+    vocabulary = Vocabulary(["a"])
+    assert vocabulary.encode([]) == [vocabulary.unk]
+    assert vocabulary.encode(iter([])) == [vocabulary.unk]
+    assert vocabulary.encode([], ends=True) == [vocabulary.bos, vocabulary.eos]
+    assert vocabulary.decode([]) == []
+
+
+@given(st.lists(st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=9), min_size=1, max_size=5), st.booleans())
+def test_what_was_encoded_comes_back(texts, ends):
+    vocabulary = Vocabulary.build(texts)
+    for text in texts:
+        numbers = vocabulary.encode(text, ends)
+        assert len(numbers) == len(text) + 2 * ends
+        assert vocabulary.decode(numbers) == text
+    assert sorted(vocabulary.tokens[4:]) == sorted({token for text in texts for token in text})
+    counts = [sum(text.count(token) for text in texts) for token in vocabulary.tokens[4:]]
+    assert counts == sorted(counts, reverse=True)
+
+
+# --- padding ----------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=6), min_size=1, max_size=5), st.integers(1, 7))
+def test_padding_equals_torch(sequences, steps):
+    padded, lengths = pad(sequences)
+    expected = nn.utils.rnn.pad_sequence([torch.tensor(sequence) for sequence in sequences], batch_first=True)
+    assert padded.equal(expected) and padded.dtype == lengths.dtype == torch.int64
+    assert lengths.tolist() == [len(sequence) for sequence in sequences]
+    assert is_real(lengths, padded.shape[1]).equal(expected > 0)
+    cut, kept = pad(sequences, steps, value=-7)
+    assert kept.equal(lengths.clamp(max=steps)) and cut.shape[1] == kept.max()
+    assert cut.equal(expected[:, :steps].masked_fill(expected[:, :steps] == 0, -7))
+
+
+# --- batches ----------------------------------------------------------------------------------------------------------
+
+TEXTS = st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=12), min_size=1, max_size=30)
+
+
+@given(TEXTS, st.integers(1, 7), st.booleans(), st.booleans(), st.integers(0, 3), st.integers(0, 2))
+def test_every_example_once_with_what_belongs_to_it(texts, size, by_tokens, shuffle, seed, epoch):
+    numbers = torch.arange(len(texts))
+    most = {"tokens": 12 + size} if by_tokens else {"size": size}
+    batches = BatchesByLength(texts, numbers, shuffle=shuffle, seed=seed, **most)
+    batches.set_epoch(epoch)
+    seen, spans = [], []
+    for padded, lengths, rows in batches:
+        assert padded.shape == (len(rows), lengths.max())
+        assert padded.numel() <= 12 + size if by_tokens else len(rows) <= size
+        for row, sequence, length in zip(rows.tolist(), padded.tolist(), lengths.tolist(), strict=True):
+            assert sequence[:length] == texts[row] and not any(sequence[length:])
+        seen += rows.tolist()
+        spans.append((int(lengths.min()), int(lengths.max())))
+    assert sorted(seen) == numbers.tolist() and len(spans) == len(batches)
+    spans.sort()
+    assert all(before[1] <= after[0] for before, after in zip(spans, spans[1:], strict=False))  # as little as can be
+    if not shuffle:
+        assert seen == sorted(seen, key=lambda row: len(texts[row]))
+
+
+def test_as_many_as_fit():
+    texts = [[1] * length for length in (1, 1, 1, 2, 2, 3, 6)]
+    assert [len(rows) for _, _, rows in BatchesByLength(texts, torch.arange(7), size=3)] == [3, 3, 1]
+    assert [len(rows) for _, _, rows in BatchesByLength(texts, torch.arange(7), tokens=6)] == [3, 2, 1, 1]
+
+
+def test_the_order_depends_on_seed_and_epoch_only():
+    texts = [[1] * (1 + n % 5) for n in range(60)]
+
+    def rows(seed, epoch):
+        batches = BatchesByLength(texts, torch.arange(60), size=4, shuffle=True, seed=seed)
+        batches.set_epoch(epoch)
+        torch.manual_seed(9)
+        before = torch.get_rng_state()
+        drawn = torch.cat([numbers for _, _, numbers in batches]).tolist()
+        assert torch.get_rng_state().equal(before)
+        return drawn
+
+    assert rows(0, 0) == rows(0, 0)
+    orders = [rows(0, 0), rows(0, 1), rows(1, 0), rows(1, 1)]
+    assert all(a != b for n, a in enumerate(orders) for b in orders[:n])
+    lengths = [len(texts[row]) for row in orders[0]]
+    assert lengths != sorted(lengths)  # the batches come mixed
+    short = [[row for row in order if len(texts[row]) == 1] for order in orders]
+    assert short[0] != short[1]  # and so do the examples within them
+
+
+def test_two_languages_and_what_fit_wants():
+    sources, targets = [[4, 5], [6], [7, 8, 9]], [[2, 4, 3], [2, 5, 6, 7, 3], [2, 8, 3]]
+    batches = BatchesByLength(
+        sources, targets, size=2, arrange=lambda s, lengths, t, _: (s, lengths, t[:, :-1], t[:, 1:])
+    )
+    first, second = batches
+    assert [part.tolist() for part in first] == [[[4, 5, 0], [7, 8, 9]], [2, 3], [[2, 4], [2, 8]], [[4, 3], [8, 3]]]
+    assert [part.tolist() for part in second] == [[[6]], [1], [[2, 5, 6, 7]], [[5, 6, 7, 3]]]
+
+
+def test_long_sequences_are_cut_and_counted():
+    texts = [[1] * 3, [2] * 8, [3] * 5]
+    batches = BatchesByLength(texts, size=3, steps=5)
+    ((padded, lengths),) = batches
+    assert batches.truncated == 1 and padded.shape == (3, 5) and lengths.tolist() == [3, 5, 5]
+    assert BatchesByLength(texts, tokens=5, steps=5).truncated == 1
+    assert BatchesByLength(texts, size=3).truncated == 0
+
+
+class MeanOfEmbeddings(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(9, 8, padding_idx=0)
+        self.output = nn.Linear(8, 2)
+
+    def forward(self, numbers, lengths):
+        return self.output(self.embedding(numbers).sum(1) / lengths[:, None])
+
+
+def test_fit_trains_on_them():
+    torch.manual_seed(0)
+    texts = [[4 + n % 2] * (1 + n % 7) for n in range(40)]
+    batches = BatchesByLength(texts, torch.arange(40) % 2, size=8, shuffle=True)
+    model = MeanOfEmbeddings()
+    history = train.fit(
+        model, batches, nn.functional.cross_entropy, torch.optim.Adam(model.parameters(), 0.1), epochs=8
+    )
+    assert len(history.steps) == 8 * len(batches) == 40 and history.loss[-1] < 0.02
+
+
+def test_a_run_of_training_resumes_bitwise(tmp_path):
+    texts = [[4 + n % 3] * (1 + n % 7) for n in range(40)]
+
+    def run(epochs, **options):
+        torch.manual_seed(0)
+        model = MeanOfEmbeddings()
+        batches = BatchesByLength(texts, torch.arange(40) % 2, tokens=30, shuffle=True)
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        return train.fit(model, batches, nn.functional.cross_entropy, optimizer, epochs=epochs, **options)
+
+    run(1, checkpoint=tmp_path / "run.pt")
+    assert run(3, checkpoint=tmp_path / "run.pt") == run(3)
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+LABEL = torch.zeros(1)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: Vocabulary(["a", "b", "a"]), "tokens must be there once each, and none be special: got 'a' again"),
+        (lambda: Vocabulary(["<unk>"]), "got '<unk>' again"),
+        (lambda: most_frequent([], min_count=0), "min_count must be at least 1 and size at least 4: got min_count=0"),
+        (lambda: Vocabulary.build([], size=3), "size=3"),
+        (lambda: Vocabulary(["a"]).decode([5]), "numbers must be between 0 and 4: got 5"),
+        (lambda: Vocabulary(["a"]).decode([4, -1]), "got -1"),
+        (lambda: pad([]), "sequences must be one or more, of one number or more each: got none"),
+        (lambda: pad([[1], []]), "got an empty one at 1"),
+        (lambda: pad([[1]], steps=0), "steps must be at least 1: got 0"),
+        (lambda: BatchesByLength([[1]], size=1, steps=0), "steps must be at least 1: got 0"),
+        (lambda: BatchesByLength(size=1), r"columns must be of one length, at least 1: got \[\]"),
+        (lambda: BatchesByLength([], size=1), r"got \[0\]"),
+        (lambda: BatchesByLength([[1], [2]], LABEL, size=1), r"got \[2, 1\]"),
+        (lambda: BatchesByLength(LABEL, size=1), "columns must hold at least one list of sequences: got tensors only"),
+        (lambda: BatchesByLength([[1], []], size=1), "one number or more each: got an empty one at 1"),
+        (lambda: BatchesByLength([[1]]), "size or tokens must be given, and not both: got size=None, tokens=None"),
+        (lambda: BatchesByLength([[1]], size=1, tokens=1), "size=1, tokens=1"),
+        (
+            lambda: BatchesByLength([[1]], size=0),
+            "size must be at least 1, or tokens at least 1, the length of the longest example: got size=0",
+        ),
+        (lambda: BatchesByLength([[1, 2]], tokens=1), "or tokens at least 2, .* tokens=1"),
+        (lambda: BatchesByLength([[1]], size=1, seed=-1), "seed must be at least 0: got -1"),
+    ],
+)
+def test_errors(call, message, unchecked):
+    with pytest.raises(ValueError, match=message):
+        call()
