@@ -1,7 +1,8 @@
 """Sphinx extension: what the book's site does of its own.
 
-Chapters are numbered, headings inside them are not; the site's address follows from the one line in _config.yml; and
-MathJax is served with the pages, so that a reader's browser asks nobody else for anything.
+Chapters are numbered, headings inside them are not; the site's address follows from the one line in _config.yml;
+formulas reach MathJax as they were written; and it is served with the pages, so that a reader's browser asks nobody
+else for anything.
 """
 
 import importlib.util
@@ -32,6 +33,14 @@ def number_chapters_only(app: Sphinx, env: BuildEnvironment) -> None:
                 reference.attributes.pop("secnumber", None)
 
 
+def leave_formulas_as_they_are(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    r"""Keep Sphinx from wrapping a formula that has a \\ in an environment of its own, in which no \tag may stand."""
+    if app.builder.format == "html":
+        for formula in doctree.findall(nodes.math_block):
+            formula.children = [nodes.Text(rf"\[{formula.astext()}\]")]
+            formula["nowrap"] = True
+
+
 def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
     """Copy the needed part of MathJax into a finished site."""
     if error or app.builder.format != "html":
@@ -49,8 +58,9 @@ def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Connect the three to Sphinx."""
+    """Connect the four to Sphinx."""
     app.connect("config-inited", set_address)
     app.connect("env-check-consistency", number_chapters_only)  # the first event after all numbers are assigned
+    app.connect("doctree-resolved", leave_formulas_as_they_are)
     app.connect("build-finished", copy_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
