@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from dlbook.attention import attention_weights, causal_mask
+from dlbook.decode import beam_search, generate
 from dlbook.losses import cross_entropy
 from dlbook.positions import POSITIONS, sinusoidal
 from dlbook.transformer import GPT, Classifier, Transformer, gpt_start_
@@ -332,3 +333,27 @@ def test_the_classifier_overfits_a_tiny_batch():
 def test_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_gpt_writes_what_it_scores_best():
+    torch.manual_seed(0)
+    model = GPT(9, 8, 2, 2, 12).double().eval()
+    prompt = torch.randint(9, (3, 4))
+    made = generate(model.step, model.start(prompt[:, :-1]), prompt[:, -1], 6)
+    text = prompt
+    for _ in range(6):  # without the cache
+        text = torch.cat([text, model(text)[:, -1].argmax(1, keepdim=True)], 1)
+    assert torch.equal(made, text[:, 4:])
+
+
+def test_a_beams_score_is_the_translators():
+    torch.manual_seed(0)
+    model = Transformer(9, 7, 8, 2, 2, 12).double().eval()
+    source = torch.randint(1, 9, (3, 5))
+    source[0, 3:] = 0  # padding
+    begin = torch.full((3,), 2)
+    found, scores = beam_search(model.step, model.start(source), begin, 4, stop=3, beams=3, alpha=0.0)
+    log_p = model(source, torch.cat([begin[:, None], found[:, :-1]], 1)).log_softmax(2)
+    of_each = log_p.gather(2, found[:, :, None])[:, :, 0]
+    counts = torch.cat([torch.zeros(3, 1), (found == 3).cumsum(1)[:, :-1]], 1) == 0  # up to the first stop
+    assert_close((of_each * counts).sum(1), scores.double())
