@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import forecasting, pairs, program, recipes, results
+from benchmarks import forecasting, language, pairs, program, recipes, results
 from tools.book import ROOT
 
 FILES = sorted(results.RESULTS.glob("*.json"))
@@ -54,6 +54,11 @@ def test_a_short_recurrent_row_again():
     stored = results.load("forecasting")["short"]["validation_rmse"]
     again = forecasting.train(forecasting.Row(1, change=True, epochs=1), seed=0, examples=3200)["validation_rmse"]
     assert again == pytest.approx(stored, abs=0.2)
+
+
+def test_short_training_of_word_vectors_again():
+    texts, _ = language.corpus()
+    assert language.short(texts) == pytest.approx(results.load("language")["short"], abs=0.02)
 
 
 def test_pairs_take_turns_and_leave_the_first_out(monkeypatch):
