@@ -4,7 +4,18 @@ import json
 
 import pytest
 
-from benchmarks import forecasting, language, pairs, program, recipes, results
+from benchmarks import (
+    classification,
+    forecasting,
+    generation,
+    language,
+    pairs,
+    program,
+    recipes,
+    results,
+    transformer,
+    translation,
+)
 from tools.book import ROOT
 
 FILES = sorted(results.RESULTS.glob("*.json"))
@@ -59,6 +70,18 @@ def test_a_short_recurrent_row_again():
 def test_short_training_of_word_vectors_again():
     texts, _ = language.corpus()
     assert language.short(texts) == pytest.approx(results.load("language")["short"], abs=0.02)
+
+
+@pytest.mark.parametrize("script", [generation, transformer, translation], ids=lambda script: script.__name__)
+def test_a_short_row_of_text_again(script):
+    stored = results.load(script.__name__.split(".")[-1])["short"]
+    assert script.measure("short") == pytest.approx(stored, abs=0.02)
+
+
+def test_a_short_row_of_reviews_again():
+    _, right = classification.train("snippets", "average", seed=0, epochs=6, every=2)
+    stored = results.load("classification")["short"]["accuracy"]
+    assert right.mean().item() == pytest.approx(stored, abs=0.02)
 
 
 def test_pairs_take_turns_and_leave_the_first_out(monkeypatch):
