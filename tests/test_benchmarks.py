@@ -69,7 +69,8 @@ def test_a_short_recurrent_row_again():
 
 def test_short_training_of_word_vectors_again():
     texts, _ = language.corpus()
-    assert language.short(texts) == pytest.approx(results.load("language")["short"], abs=0.02)
+    again = language.short(texts)
+    assert again == pytest.approx(results.load("language")["short"], abs=0.01)  # untrained vectors are 0.04 away
 
 
 @pytest.mark.parametrize("script", [generation, transformer, translation], ids=lambda script: script.__name__)
