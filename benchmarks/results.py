@@ -10,15 +10,16 @@ from typing import Any
 import torch
 
 from tools.book import ROOT
-from tools.build import essence, modules
+from tools.definitions import essence, uses
 
 RESULTS = ROOT / "benchmarks" / "results"
 
 
 def fingerprint(script: Path) -> str:
     """Return a fingerprint of a script and of all of the package that it uses, comments and docstrings left out."""
-    files = [script, *modules([script.read_text(encoding="utf-8")])]
-    return hashlib.sha256("\n".join(essence(path) for path in files).encode()).hexdigest()[:16]
+    text = script.read_text(encoding="utf-8")
+    parts = [line for line in essence(text) if line] + uses([text])
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def store(script: str, threads: str = "one thread", **results: Any) -> None:

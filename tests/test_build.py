@@ -4,7 +4,7 @@ import pytest
 from notebooks import code, notebook, printed, small_book, write
 
 from tools.book import read
-from tools.build import build, digest, essence, imported, main, modules
+from tools.build import build, digest, main
 
 TIME = "import time\nprint(time.perf_counter())"
 SOLUTION = "# @title Solution 1\nassert True"
@@ -29,7 +29,7 @@ def root(tmp_path):
 def test_build_then_nothing_to_do(root, capsys):
     path = root / "book" / "a.ipynb"
     assert main(["--check"], root) == 1
-    assert "a.ipynb: its outputs are older than its code or the modules" in capsys.readouterr().out
+    assert "a.ipynb: its outputs are older than its code or what that uses" in capsys.readouterr().out
     assert main([], root) == 0
     assert ": executed (" in capsys.readouterr().out
     before = path.read_bytes()
@@ -47,11 +47,11 @@ def test_build_then_nothing_to_do(root, capsys):
         build(path, root, check=True)
     assert build(path, root) == "rewritten" and build(path, root, check=True) == "up to date"
 
-    (root / "dlbook" / "base.py").write_text('"""Base, explained."""\n\n\nX = 1  # another remark\n')
+    (root / "dlbook" / "base.py").write_text('"""Base, explained."""\n\n\nX = 1  # another remark\nZ = 2\n')
     (root / "dlbook" / "other.py").write_text("Y = 2\n")
     assert build(path, root, check=True) == "up to date"
     (root / "dlbook" / "base.py").write_text('"""Base."""\n\nX = 2\n')
-    with pytest.raises(ValueError, match="its outputs are older than its code or the modules that it imports"):
+    with pytest.raises(ValueError, match="its outputs are older than its code or what that uses"):
         build(path, root, check=True)
 
 
@@ -110,35 +110,6 @@ def test_solutions_are_folded(root):
         "mystnb": {"image": {"alt": "x"}, "code_prompt_show": "Show the solution"},
     }
     assert second == {} and third == {"tags": ["hide-cell"]}
-
-
-def test_imports_are_found_wherever_they_stand():
-    found = list(imported("import a.b, c\nfrom d import e as f, g\ndef h():\n    from i.j import *"))
-    assert sorted(found) == ["a.b", "c", "d.e", "d.g", "i.j.*"]
-
-
-def test_modules_that_a_piece_of_code_uses(root):
-    (root / "dlbook" / "data").mkdir()
-    (root / "dlbook" / "data" / "__init__.py").write_text("from dlbook.data.images import load\n")
-    (root / "dlbook" / "data" / "images.py").write_text("import dlbook.other\nfrom dlbook import model, base\n")
-
-    def names(code):
-        return [path.relative_to(root / "dlbook").as_posix() for path in modules([code], root)]
-
-    assert names("import numpy") == [] and names("import dlbook") == ["__init__.py"]
-    assert names("from dlbook.model import f") == ["__init__.py", "base.py", "model.py"]
-    everything = ["__init__.py", "base.py", "data/__init__.py", "data/images.py", "model.py", "other.py"]
-    assert names("from dlbook import data") == everything
-
-
-def test_essence(tmp_path):
-    path = tmp_path / "m.py"
-    path.write_text(
-        '"""Doc\n# no comment\n"""\n\n# remark\nclass A:\n    """Doc."""\n\n    x = "# kept"  # gone\n\n'
-        'async def f():\n    """Doc\n\n    more.\n    """\n    return """text # kept"""\n'
-    )
-    kept = 'class A:\n    x = "# kept"\nasync def f():\n    return """text # kept"""'
-    assert essence(path) == kept
 
 
 def test_digest(root):

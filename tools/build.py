@@ -5,19 +5,14 @@
     python -m tools.build --force …                        execute it even if it has not
     python -m tools.build --check                          execute nothing; fail if something is out of date
 
-A notebook is executed when its code cells have changed since the last time, or the modules of the package that it uses.
+A notebook is executed when its code cells have changed since the last time, or what they use of the package.
 Cells tagged nbval-ignore-output keep what they have stored until their source changes: times differ on every run.
 """
 
 import argparse
-import ast
 import hashlib
-import io
-import itertools
 import json
 import time
-import tokenize
-from collections.abc import Iterator
 from pathlib import Path
 
 from nbclient.exceptions import CellExecutionError
@@ -25,52 +20,15 @@ from nbformat import NotebookNode
 
 from tools import listings, prose, setup_cell
 from tools.book import ROOT, dumps, notebooks, read, tags, write
+from tools.definitions import uses
 from tools.execute import execute, is_executed, normalise
-
-
-def imported(code: str) -> Iterator[str]:
-    """Yield the dotted name of all that Python code imports, anywhere in it, by absolute imports."""
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield from (f"{node.module}.{name.name}" for name in node.names)
-
-
-def modules(codes: list[str], root: Path = ROOT) -> list[Path]:
-    """Return the modules of the package that some pieces of code import, and those that these import, and so on."""
-    paths = (root / "dlbook").rglob("*.py")
-    unseen = {".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
-    found, waiting = [], list(codes)
-    while waiting:
-        for name in imported(waiting.pop()):
-            for module in itertools.accumulate(name.split("."), "{}.{}".format):  # a, a.b, a.b.c
-                if path := unseen.pop(module, None):
-                    found.append(path)
-                    waiting.append(path.read_text(encoding="utf-8"))
-    return sorted(found)
-
-
-def essence(path: Path) -> str:
-    """Return a module without comments, docstrings and empty lines: the same in every version of Python."""
-    text = path.read_text(encoding="utf-8")
-    lines = text.splitlines()
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT:
-            lines[token.start[0] - 1] = lines[token.start[0] - 1][: token.start[1]]
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Module | listings.Definition) and ast.get_docstring(node) is not None:
-            doc = node.body[0]
-            lines[doc.lineno - 1 : doc.end_lineno] = [""] * ((doc.end_lineno or doc.lineno) - doc.lineno + 1)
-    return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
 def digest(nb: NotebookNode, root: Path = ROOT) -> str:
     """Return a fingerprint of all that the outputs of a notebook were made from."""
     cells = [cell for cell in nb.cells if cell.cell_type == "code" and "setup" not in tags(cell)]
     codes = [cell.source for cell in cells if "raises-exception" not in tags(cell)]
-    package = {path.relative_to(root).as_posix(): essence(path) for path in modules(codes, root)}
-    whole = json.dumps([[[cell.source, sorted(tags(cell))] for cell in cells], package])
+    whole = json.dumps([[[cell.source, sorted(tags(cell))] for cell in cells], uses(codes, root)])
     return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
@@ -93,7 +51,7 @@ def build(path: Path, root: Path = ROOT, force: bool = False, check: bool = Fals
     built_from = digest(nb, root)
     stale = not is_executed(nb) or nb.metadata.get("dlbook", {}).get("built_from") != built_from
     if check and stale:
-        raise ValueError("its outputs are older than its code or the modules that it imports: run `make notebooks`")
+        raise ValueError("its outputs are older than its code or what that uses of the package: run `make notebooks`")
     if stale or force:
         stored, nb = nb.cells, normalise(execute(nb, path.parent))
         for old, cell in zip(stored, nb.cells, strict=True):  # an id is made from the source
