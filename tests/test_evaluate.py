@@ -2,10 +2,13 @@
 
 import pytest
 import torch
+from equations import equation
 from hypothesis import given
 from hypothesis import strategies as st
+from references import tensor
 from sklearn import metrics
 from torch.testing import assert_close
+from torchmetrics.functional import classification
 
 from dlbook import evaluate
 
@@ -39,6 +42,121 @@ def test_bootstrap_interval_narrows_with_the_root_of_the_number_of_examples():
     values = torch.arange(2).repeat(200).double()
     wide, narrow = (evaluate.bootstrap_interval(v) for v in (values[:100], values))
     assert (wide[1] - wide[0]) / (narrow[1] - narrow[0]) == pytest.approx(2, rel=0.15)
+
+
+# --- from the confusion matrix ----------------------------------------------------------------------------------------
+
+LABELS = st.integers(1, 6).flatmap(
+    lambda classes: st.tuples(
+        st.just(classes), st.lists(st.tuples(*[st.integers(0, classes - 1)] * 2), min_size=1, max_size=30)
+    )
+)
+
+
+@given(LABELS)
+def test_each_class_equals_scikit_learn_and_torchmetrics(drawn):
+    classes, pairs = drawn
+    target, predicted = torch.tensor(pairs).T
+    matrix = evaluate.confusion_matrix(target, predicted, classes)
+    for ours, name in ((evaluate.precision, "precision"), (evaluate.recall, "recall"), (evaluate.f1, "f1")):
+        of_sklearn = getattr(metrics, f"{name}_score")
+        options = {"average": None, "labels": range(classes), "zero_division": 0}
+        assert_close(ours(matrix), tensor(of_sklearn(target, predicted, **options)))
+        for average in ("macro", "weighted"):
+            theirs = of_sklearn(target, predicted, average=average, zero_division=0)
+            mine = evaluate.averaged(ours(matrix), matrix, weighted=average == "weighted")
+            assert mine.item() == pytest.approx(theirs)
+            if classes > 1:
+                of_torchmetrics = getattr(classification, f"multiclass_{'f1_score' if name == 'f1' else name}")
+                theirs = of_torchmetrics(predicted, target, classes, average=average)
+                assert mine.item() == pytest.approx(theirs.item(), abs=1e-6)
+        if classes > 1:
+            theirs = of_torchmetrics(predicted, target, classes, average="none")
+            assert_close(ours(matrix).float(), theirs)
+        micro = of_sklearn(target, predicted, average="micro")
+        assert matrix.trace().item() / len(pairs) == pytest.approx(micro)  # as `averaged` says: the accuracy
+
+
+@given(LABELS)
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true:UserWarning")
+@pytest.mark.filterwarnings("ignore:A single label was found:UserWarning")
+def test_one_number_for_all_classes_equals_scikit_learn(drawn):
+    classes, pairs = drawn
+    target, predicted = torch.tensor(pairs).T
+    matrix = evaluate.confusion_matrix(target, predicted, classes)
+    theirs = metrics.balanced_accuracy_score(target, predicted)
+    assert evaluate.balanced_accuracy(matrix).item() == pytest.approx(theirs)
+    theirs = metrics.matthews_corrcoef(target, predicted)
+    assert evaluate.matthews_correlation(matrix).item() == pytest.approx(theirs, abs=1e-12)
+    if (
+        len(target.unique()) > 1 and len(predicted.unique()) > 1
+    ):  # elsewhere 0/0, where torchmetrics has rules of its own
+        theirs = classification.multiclass_matthews_corrcoef(predicted, target, classes).item()
+        assert evaluate.matthews_correlation(matrix).item() == pytest.approx(theirs, abs=1e-5)
+
+
+def test_matthews_correlation_of_two_classes_is_pearsons():
+    torch.manual_seed(0)
+    target, predicted = torch.randint(2, (2, 50))
+    matrix = evaluate.confusion_matrix(target, predicted, 2)
+    assert_close(evaluate.matthews_correlation(matrix), torch.corrcoef(torch.stack([target, predicted]).double())[0, 1])
+
+
+def test_what_is_0_by_0_is_0():
+    matrix = torch.tensor([[3, 0, 1], [2, 0, 0], [0, 0, 0]])  # nothing was taken for 1, and 2 does not occur
+    assert evaluate.precision(matrix).tolist() == [0.6, 0, 0]
+    assert evaluate.recall(matrix).tolist() == [0.75, 0, 0]
+    assert evaluate.f1(matrix).tolist() == [pytest.approx(2 / 3), 0, 0]
+    assert evaluate.balanced_accuracy(matrix).item() == 0.375  # of the two classes that occur
+    assert evaluate.matthews_correlation(torch.tensor([[4, 0], [2, 0]])).item() == 0
+    empty = torch.zeros(2, 2).long()
+    assert not any(measure(empty).any() for measure in (evaluate.precision, evaluate.recall, evaluate.f1))
+
+
+@pytest.mark.parametrize(
+    "average",
+    [evaluate.balanced_accuracy, evaluate.matthews_correlation, lambda m: evaluate.averaged(torch.ones(2), m)],
+)
+def test_nothing_has_no_average(average):
+    with pytest.raises(ValueError, match="matrix must count at least one example: got none in 2 classes"):
+        average(torch.zeros(2, 2).long())
+
+
+MATRIX = [[5, 2, 0], [1, 4, 3], [2, 0, 7]]
+
+
+def precision_and_recall(M, k):
+    return M[k][k] / sum(M[i][k] for i in range(len(M))), M[k][k] / sum(M[k][j] for j in range(len(M)))
+
+
+@equation(
+    "6.5a",
+    "dlbook.evaluate.precision",
+    precision_and_recall,
+    lambda M, k: precision_and_recall(M, k)[::-1],  # a transpose
+    lambda M, k: (M[k][k] / sum(map(sum, M)),) * 2,  # of all examples
+)
+def test_precision_and_recall_as_printed(formula):
+    matrix = torch.tensor(MATRIX)
+    printed = tensor([formula(MATRIX, k) for k in range(3)])
+    assert_close(torch.stack([evaluate.precision(matrix), evaluate.recall(matrix)], 1), printed)
+
+
+@equation(
+    "6.5b",
+    "dlbook.evaluate.f1",
+    lambda M, k: 2 * M[k][k] / (sum(M[i][k] for i in range(len(M))) + sum(M[k][j] for j in range(len(M)))),
+    lambda M, k: M[k][k] / (sum(M[i][k] for i in range(len(M))) + sum(M[k][j] for j in range(len(M)))),  # without 2
+    lambda M, k: sum(precision_and_recall(M, k)) / 2,  # the arithmetic mean
+)
+def test_f1_as_printed(formula):
+    printed = tensor([formula(MATRIX, k) for k in range(3)])
+    assert_close(evaluate.f1(torch.tensor(MATRIX)), printed)
+    both = [precision_and_recall(MATRIX, k) for k in range(3)]
+    assert_close(evaluate.f1(torch.tensor(MATRIX)), tensor([2 * p * r / (p + r) for p, r in both]))
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
