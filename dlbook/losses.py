@@ -43,6 +43,79 @@ def mean_squared_error_gradient(
     return 2 * (prediction - target) / prediction.numel()
 
 
+def mean_absolute_error(prediction: Float[Tensor, "*shape"], target: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
+    """Average the absolute differences, in the target's unit.
+
+    Source: book equation (6.4a).
+    """
+    return (prediction - target).abs().mean()
+
+
+def mean_absolute_error_gradient(
+    prediction: Float[Tensor, "*shape"], target: Float[Tensor, "*shape"]
+) -> Float[Tensor, "*shape"]:
+    """Return the derivative of `mean_absolute_error` with respect to the prediction: a sign, over their number.
+
+    Where a prediction meets its target the loss has a corner; the gradient there is 0, as autograd's is.
+    """
+    return (prediction - target).sign() / prediction.numel()
+
+
+def huber(
+    prediction: Float[Tensor, "*shape"], target: Float[Tensor, "*shape"], delta: float = 1.0
+) -> Float[Tensor, ""]:
+    """Average a loss that is squared, by half, for differences up to delta, and grows in a straight line beyond.
+
+    Args:
+        delta: the difference at which the line begins, in the target's unit.
+
+    Errors: ValueError if delta is not positive.
+
+    Source: Huber 1964; book equation (6.4b).
+    """
+    check_delta(delta)
+    difference = (prediction - target).abs()
+    return torch.where(difference <= delta, difference**2 / 2, delta * (difference - delta / 2)).mean()
+
+
+def huber_gradient(
+    prediction: Float[Tensor, "*shape"], target: Float[Tensor, "*shape"], delta: float = 1.0
+) -> Float[Tensor, "*shape"]:
+    """Return the derivative of `huber` with respect to the prediction: the difference, cut off at delta.
+
+    Square and line meet with the same slope, so that it has a value everywhere.
+
+    Errors: ValueError if delta is not positive.
+    """
+    check_delta(delta)
+    return (prediction - target).clamp(-delta, delta) / prediction.numel()
+
+
+def check_delta(delta: float) -> None:
+    """Refuse a Huber loss without a square, or upside down."""
+    if not delta > 0:
+        raise ValueError(f"delta must be positive: got {delta}")
+
+
+def weighted_cross_entropy(
+    scores: Float[Tensor, "batch classes"], target: Int[Tensor, " batch"], weight: Float[Tensor, " classes"]
+) -> Float[Tensor, ""]:
+    """Average the surprise about the right class, each example with the weight of that class.
+
+    It is divided by the sum of the examples' weights, as PyTorch does; Keras divides by their number.
+
+    Args:
+        scores: one number for each class, before softmax.
+        target: the index of the right class of each example.
+        weight: of each class, not negative. If all examples have weight 0, the result is NaN.
+
+    Source: book equation (6.4d).
+    """
+    log_probability = log_softmax(scores).gather(1, target[:, None])[:, 0]  # (batch,)
+    w = weight[target]
+    return -(w * log_probability).sum() / w.sum()
+
+
 def quantile_loss(
     prediction: Float[Tensor, "*batch levels"],
     target: Float[Tensor, " *batch"],
