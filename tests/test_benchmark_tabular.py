@@ -70,7 +70,7 @@ def turned(d, n_test, n_train):
     return printed(d, n_train, n_test)
 
 
-@equation("6.1b", "benchmarks.tabular.interval", printed, as_if_independent, of_the_population, turned)
+@equation("6.1a", "benchmarks.tabular.interval", printed, as_if_independent, of_the_population, turned)
 def test_interval(formula):
     for differences in ([1.0, 2.5, -1.0, 4.0, 3.0], [10.0, 30.0]):
         mean, half = formula(differences, 840, 2_520)

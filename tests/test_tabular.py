@@ -5,7 +5,6 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from equations import equation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.compose import ColumnTransformer
@@ -237,40 +236,6 @@ def test_the_encoder_is_scikit_learns(known, first, second):
         encoded = encoder.encode(part)
         assert encoded.dtype == torch.float32 and encoded.shape == (len(part), len(encoder.names))
         np.testing.assert_allclose(encoded, reference.transform(row), atol=1e-6)
-
-
-def standardised(x, row, column):
-    """Equation (6.1a), with None for what is missing."""
-    there = [values[column] for values in x if values[column] is not None]
-    mean = sum(there) / len(there)
-    deviation = (sum((value - mean) ** 2 for value in there) / len(there)) ** 0.5
-    return (x[row][column] - mean) / deviation
-
-
-def of_a_sample(x, row, column):
-    there = sum(values[column] is not None for values in x)
-    return standardised(x, row, column) * ((there - 1) / there) ** 0.5
-
-
-def gaps_as_zeros(x, row, column):
-    return standardised([[value or 0 for value in values] for values in x], row, column)
-
-
-def not_centred(x, row, column):
-    there = [values[column] for values in x if values[column] is not None]
-    return x[row][column] / (sum(value**2 for value in there) / len(there)) ** 0.5
-
-
-@equation("6.1a", "dlbook.data.tabular.Encoder", standardised, of_a_sample, gaps_as_zeros, not_centred)
-def test_standardised_numbers(formula):
-    x = [[1.0, 7.0], [None, 5.5], [4.0, -2.0], [6.5, None], [None, 3.0]]
-    part = table(list(zip(*x, strict=True)))
-    encoded = Encoder.fit(part).encode(part)
-    for row, values in enumerate(x):
-        for column, value in enumerate(values):
-            expected = 0.0 if value is None else formula(x, row, column)
-            assert encoded[row, column].item() == pytest.approx(expected, abs=1e-6)
-            assert encoded[row, 2 + column] == (value is None)
 
 
 def test_names_and_unknown_levels():
