@@ -11,7 +11,7 @@ PACKAGE = {
         'def f():\n    """Say f."""\n    return RATE\n\n\ndef g():\n    return OTHER\n'
     ),
     "model": (
-        "from dlbook.base import f as base_f\n\n\n@torch.no_grad()\nclass Model:\n    def go(self):\n"
+        "import torch\n\nfrom dlbook.base import f as base_f\n\n\n@torch.no_grad()\nclass Model:\n    def go(self):\n"
         "        from dlbook.base import g\n        return base_f() + g()\n\n\ndef unused():\n    return Model\n"
     ),
     "loose": "X = 1\nif X:\n    print(later())\n\n\ndef later():\n    return 2\n\n\ndef never():\n    return 3\n",
@@ -25,6 +25,7 @@ class Model:
     def go(self):
         from dlbook.base import g
         return base_f() + g()"""
+BASE = [F, G, RATE, OTHER, "math is math", "torch is torch"]
 LOOSE = ["X = 1", "if X:\n    print(later())", "def later():\n    return 2"]
 
 
@@ -49,13 +50,13 @@ def test_imports_are_found_wherever_they_stand():
         "import dlbook": [],
         "from dlbook.base import f": [F, RATE],
         "from dlbook.base import g as f": [G, OTHER],
-        "from dlbook.model import Model": [F, G, MODEL, RATE, OTHER],
-        "from dlbook.base import *": [F, G, RATE, OTHER],
-        "import dlbook.base": [F, G, RATE, OTHER],
-        "from dlbook.data.images import load": ["def load():\n    return base.MORE", F, G, RATE, OTHER],
+        "from dlbook.model import Model": [F, G, MODEL, RATE, OTHER, "torch is torch"],
+        "from dlbook.base import *": BASE,
+        "import dlbook.base": BASE,
+        "from dlbook.data.images import load": ["def load():\n    return base.MORE", *BASE],
         "from dlbook.loose import X": LOOSE,
         "from dlbook.loose import nothing": LOOSE,
-        "def later():\n    import dlbook.base": [F, G, RATE, OTHER],
+        "def later():\n    import dlbook.base": BASE,
     }.items(),
 )
 def test_definitions_that_a_piece_of_code_uses(root, code, found):
@@ -71,6 +72,12 @@ def test_only_what_is_used_counts(root):
     assert found() == before
     path.write_text(PACKAGE["base"].replace("OTHER, MORE = 2, 3", "OTHER = MORE = 3"))  # used by what is used by go
     assert found() != before
+
+
+def test_a_name_that_means_something_else_counts(root):
+    before, path = uses(["from dlbook.model import Model"], root), root / "dlbook" / "model.py"
+    path.write_text(PACKAGE["model"].replace("import torch\n", "import numpy as torch\n"))
+    assert set(uses(["from dlbook.model import Model"], root)) ^ set(before) == {"torch is torch", "torch is numpy"}
 
 
 def test_essence():

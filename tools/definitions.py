@@ -63,6 +63,7 @@ def uses(codes: Iterable[str], root: Path = ROOT) -> list[str]:
     """Return the source of each definition of the package that some pieces of code use, without comments, sorted.
 
     A module that is imported as such counts as a whole; a statement that defines nothing, with any of its module.
+    A name from another library has no source here; what it means is said instead.
     """
     files = {".".join(path.relative_to(root).with_suffix("").parts): path for path in (root / "dlbook").rglob("*.py")}
     files = {module.removesuffix(".__init__"): path for module, path in files.items()}
@@ -80,11 +81,12 @@ def uses(codes: Iterable[str], root: Path = ROOT) -> list[str]:
         source = sources[module]
         wanted = name[len(module) + 1 :].partition(".")[0]
         if name == module or wanted == "*":
-            statements = list(itertools.chain(*source.defined.values()))
-            waiting += source.imports.values()
+            statements, meant = list(itertools.chain(*source.defined.values())), source.imports
         else:
             statements = source.defined.get(wanted, []) + source.defined.get("", [])
-            waiting += [source.imports[wanted]] if wanted in source.imports else []
+            meant = {wanted: source.imports[wanted]} if wanted in source.imports else {}
+        waiting += meant.values()
+        found |= {f"{short} is {dotted}" for short, dotted in meant.items() if not dotted.startswith("dlbook")}
         found |= {text for text, _ in statements}
         waiting += [f"{module}.{part}" for _, parts in statements for part in parts]
         waiting += [f"{package}." for package in packages]
