@@ -7,7 +7,7 @@ import ast
 import re
 from pathlib import Path
 
-from tools.book import ROOT, pages, read
+from tools.book import ROOT, markdown, pages
 from tools.listings import Definition, locate
 
 CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]+`", re.M | re.S)
@@ -20,9 +20,8 @@ def displayed(root: Path = ROOT) -> tuple[dict[str, str], list[str]]:
     found: dict[str, str] = {}
     derivations, faults = [], []
     for page, (path, number) in pages(root).items():
-        cells = read(path).cells if path.suffix == ".ipynb" else []
-        text = "\n\n".join(CODE.sub("`", cell.source) for cell in cells if cell.cell_type == "markdown")
-        for formula, origin in DISPLAY.findall(text):
+        plain = CODE.sub("`", markdown(path)) if path.suffix == ".ipynb" else ""
+        for formula, origin in DISPLAY.findall(plain):
             tags = re.findall(r"\\tag\{(.+?)\}", formula)
             where = f"{page}, {' '.join(formula.split())}"
             if origin and not tags:
@@ -34,7 +33,7 @@ def displayed(root: Path = ROOT) -> tuple[dict[str, str], list[str]]:
             elif not re.fullmatch(re.escape(number) + "[a-z]", tags[0]):
                 faults.append(f"{where}: must have a tag made of {number}, its section, and a letter")
             found |= {tag: page for tag in tags if tag not in found}
-        others = BARE.findall(DISPLAY.sub("", text))
+        others = BARE.findall(DISPLAY.sub("", plain))
         faults += [f"{page}: a display equation must stand between $$ and $$: got {other}" for other in others]
     return found, faults + [fault for origin, fault in derivations if origin not in found]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from equation_lock import CODE
-from tools.book import ROOT, pages, read
+from tools.book import ROOT, markdown, pages
 
 PAGE = "book/appendix/notation.md"
 DOUBLE = "## Letters with two meanings in one chapter"
@@ -61,8 +61,7 @@ def used(root: Path = ROOT) -> dict[str, set[str]]:
     found = {}
     for path, number in pages(root).values():
         if path.suffix == ".ipynb":
-            cells = [cell.source for cell in read(path).cells if cell.cell_type == "markdown"]
-            found[number] = {symbol for cell in cells for formula in formulas(cell) for symbol in symbols(formula)}
+            found[number] = {symbol for formula in formulas(markdown(path)) for symbol in symbols(formula)}
     return found
 
 

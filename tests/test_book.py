@@ -3,7 +3,7 @@
 import pytest
 from notebooks import code, notebook, small_book
 
-from tools.book import ROOT, dumps, notebooks, pages, read, tags, take, write
+from tools.book import ROOT, dumps, markdown, notebooks, pages, read, tags, take, write
 
 
 def numbers(root):
@@ -40,6 +40,12 @@ def test_write_and_read(tmp_path):
     assert (tmp_path / "a.ipynb").read_text() == dumps(nb) and dumps(nb).endswith("}\n")
     assert dumps(read(tmp_path / "a.ipynb")) == dumps(nb)
     assert [path.name for path in tmp_path.iterdir()] == ["a.ipynb"]
+
+
+def test_the_text_of_a_page(tmp_path):
+    write(notebook("# A", code("1"), "Text."), tmp_path / "a.ipynb")
+    (tmp_path / "b.md").write_text("# B\n")
+    assert markdown(tmp_path / "a.ipynb") == "# A\n\nText." and markdown(tmp_path / "b.md") == "# B\n"
 
 
 def test_an_invalid_notebook_leaves_the_file_alone(tmp_path):

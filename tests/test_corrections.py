@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tools.book import ROOT, notebooks, read
+from tools.book import ROOT, markdown, notebooks
 
 PAGE = ROOT / "book" / "appendix" / "corrections.md"
 ENTRY = re.compile(r"^(\d+)\. \*\*.+?(?=^\d+\. \*\*|^## |\Z)", re.M | re.S)
@@ -92,12 +92,7 @@ def test_a_box_that_nobody_listed(chapters):
 
 
 def test_the_book():
-    text = PAGE.read_text(encoding="utf-8")
-    chapters = {
-        f"../{path.relative_to(ROOT / 'book').as_posix()}": "\n\n".join(
-            cell.source for cell in read(path).cells if cell.cell_type == "markdown"
-        )
-        for path in notebooks()
-    }
-    assert len(passages(text)) >= 14 and sum(len(boxes(chapter)) for chapter in chapters.values()) >= 14
-    assert examine(text, chapters) == []
+    listed = PAGE.read_text(encoding="utf-8")
+    chapters = {f"../{path.relative_to(ROOT / 'book').as_posix()}": markdown(path) for path in notebooks()}
+    assert len(passages(listed)) >= 14 and sum(len(boxes(chapter)) for chapter in chapters.values()) >= 14
+    assert examine(listed, chapters) == []

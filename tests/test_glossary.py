@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tools.book import ROOT, notebooks, read
+from tools.book import ROOT, markdown, notebooks
 
 PAGE = ROOT / "book" / "appendix" / "glossary.md"
 ENTRY = re.compile(
@@ -92,12 +92,7 @@ def test_planted_faults(old, new, fault):
 
 
 def test_the_book():
-    text = PAGE.read_text(encoding="utf-8")
-    chapters = {
-        f"../{path.relative_to(ROOT / 'book').as_posix()}": "\n\n".join(
-            cell.source for cell in read(path).cells if cell.cell_type == "markdown"
-        )
-        for path in notebooks()
-    }
-    assert len(ENTRY.findall(text)) >= 130
-    assert examine(text, chapters) == []
+    listed = PAGE.read_text(encoding="utf-8")
+    chapters = {f"../{path.relative_to(ROOT / 'book').as_posix()}": markdown(path) for path in notebooks()}
+    assert len(ENTRY.findall(listed)) >= 130
+    assert examine(listed, chapters) == []

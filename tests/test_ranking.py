@@ -100,6 +100,14 @@ def test_counts_above():
 # --- equations --------------------------------------------------------------------------------------------------------
 
 
+def with_ties():
+    """Make scores of which many are equal: the scores, which are positive, and the numbers of either kind."""
+    torch.manual_seed(0)
+    scores = torch.randint(6, (30,)).double()
+    positive = scores + 2 * random(30) > 3
+    return scores, positive, *([n for n, label in enumerate(positive) if label == kind] for kind in (True, False))
+
+
 def pairs_in_order(s, P, N, tie=0.5):
     wins = sum((s[i] > s[j]) + tie * (s[i] == s[j]) for i in P for j in N)
     return wins / (len(P) * len(N))
@@ -113,10 +121,7 @@ def pairs_in_order(s, P, N, tie=0.5):
     lambda s, P, N: pairs_in_order(s, N, P),  # the order turned over
 )
 def test_area_under_roc_as_printed(formula):
-    torch.manual_seed(0)
-    scores = torch.randint(6, (30,)).double()
-    positive = scores + 2 * random(30) > 3
-    P, N = ([n for n, label in enumerate(positive) if label == kind] for kind in (True, False))
+    scores, positive, P, N = with_ties()
     assert_close(ranking.area_under_roc(scores, positive), tensor(formula(scores.tolist(), P, N)))
 
 
@@ -136,10 +141,7 @@ def precision_at_each_positive(s, P, N):
     lambda s, P, N: precision_at_each_positive(s, N, P),  # the other class
 )
 def test_average_precision_as_printed(formula):
-    torch.manual_seed(0)
-    scores = torch.randint(6, (30,)).double()
-    positive = scores + 2 * random(30) > 3
-    P, N = ([n for n, label in enumerate(positive) if label == kind] for kind in (True, False))
+    scores, positive, P, N = with_ties()
     assert_close(ranking.average_precision(scores, positive), tensor(formula(scores.tolist(), P, N)))
 
 

@@ -55,6 +55,13 @@ def read(path: Path) -> NotebookNode:
     return nbformat.read(path, as_version=4)
 
 
+def markdown(path: Path) -> str:
+    """Return the text of a page; of a notebook, its Markdown cells one after the other."""
+    if path.suffix != ".ipynb":
+        return path.read_text(encoding="utf-8")
+    return "\n\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+
+
 def dumps(nb: NotebookNode) -> str:
     """Return a notebook as the text of its file."""
     nbformat.validate(nb)

@@ -19,7 +19,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 from equation_lock import CODE, DISPLAY, ledger
-from tools.book import ROOT, notebooks, pages, read, tags
+from tools.book import ROOT, markdown, notebooks, pages, read, tags
 from tools.definitions import uses
 from tools.listings import locate
 
@@ -30,8 +30,7 @@ def formulas(root: Path = ROOT) -> dict[str, str]:
     """Return the formula of each tag, as it stands in its chapter."""
     found = {}
     for path in notebooks(root):
-        cells = [CODE.sub("`", cell.source) for cell in read(path).cells if cell.cell_type == "markdown"]
-        for formula, _ in DISPLAY.findall("\n\n".join(cells)):
+        for formula, _ in DISPLAY.findall(CODE.sub("`", markdown(path))):
             for tag in re.findall(r"\\tag\{(.+?)\}", formula):
                 found[tag] = re.sub(r"^> ?", "", formula, flags=re.M).strip()
     return found

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from package import chapters, link, prose, public
 
-from tools.book import ROOT, pages, read
+from tools.book import ROOT, markdown, pages
 from tools.listings import Definition
 from tools.prose import PARSER
 
@@ -75,12 +75,7 @@ def entries(root: Path = ROOT) -> list[Entry]:
 
 def texts(root: Path = ROOT) -> dict[str, str]:
     """Return the text of each page."""
-    found = {}
-    for page, (path, _) in pages(root).items():
-        cells = read(path).cells if path.suffix == ".ipynb" else []
-        text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-        found[page] = text or path.read_text(encoding="utf-8")
-    return found
+    return {page: markdown(path) for page, (path, _) in pages(root).items()}
 
 
 def plain(address: str) -> str:

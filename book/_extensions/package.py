@@ -17,7 +17,7 @@ import yaml
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # Sphinx does not start at the root of the repository
 
-from tools.book import ROOT, notebooks, pages, read
+from tools.book import ROOT, markdown, notebooks, pages, read
 from tools.definitions import imports
 from tools.listings import MARK, Definition
 
@@ -84,8 +84,7 @@ def chapters(root: Path = ROOT) -> dict[str, str]:
     """Return a link from the appendix to each page of the book: its number, its title."""
     found = {}
     for page, (path, number) in pages(root).items():
-        text = read(path).cells[0].source if path.suffix == ".ipynb" else path.read_text(encoding="utf-8")
-        title = re.search(r"^# (.+)$", text, re.M)
+        title = re.search(r"^# (.+)$", markdown(path), re.M)
         if title is None:
             raise ValueError(f"a page must begin with its title: got none in {page}")
         found[page] = f"[{f'{number} {title[1]}'.strip()}]({os.path.relpath(path, root / 'book' / 'appendix')})"
