@@ -12,8 +12,8 @@ FIELDS = {
     "smaller": "hidden",
     "dropout": "dropout",
     "augmentation": "shift",
+    "early stopping": "patience",
 }
-FIELDS |= {"early stopping": "patience"}
 
 
 def mean(values):
