@@ -82,16 +82,16 @@ def gelu(z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
     Source: Hendrycks and Gimpel 2016; book equation (6.2b).
     """
-    return z * normal_distribution(z)
+    return z * normal_cdf(z)
 
 
 def gelu_derivative(z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Return the slope of GELU at z: 1/2 at z = 0, negative below -0.75, up to 1.13 above."""
     density = (-(z**2) / 2).exp() / math.sqrt(2 * math.pi)
-    return normal_distribution(z) + z * density
+    return normal_cdf(z) + z * density
 
 
-def normal_distribution(z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+def normal_cdf(z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Return the chance that a standard normal number is smaller than z."""
     return (1 + torch.erf(z / math.sqrt(2))) / 2
 
@@ -110,18 +110,18 @@ def silu_derivative(z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return s * (1 + z * (1 - s))
 
 
-def softmax(scores: Float[Tensor, "*batch classes"]) -> Float[Tensor, "*batch classes"]:
+def softmax(logits: Float[Tensor, "*batch classes"]) -> Float[Tensor, "*batch classes"]:
     """Turn scores into probabilities: positive, and with sum 1 over the classes.
 
     Subtracting the largest score changes nothing in the result and keeps exp from overflowing.
 
     Source: book equation (3.1.1b).
     """
-    powers = (scores - scores.amax(-1, keepdim=True)).exp()
+    powers = (logits - logits.amax(-1, keepdim=True)).exp()
     return powers / powers.sum(-1, keepdim=True)
 
 
-def log_softmax(scores: Float[Tensor, "*batch classes"]) -> Float[Tensor, "*batch classes"]:
+def log_softmax(logits: Float[Tensor, "*batch classes"]) -> Float[Tensor, "*batch classes"]:
     """Return the logarithm of softmax without forming probabilities that round to zero."""
-    shifted = scores - scores.amax(-1, keepdim=True)
+    shifted = logits - logits.amax(-1, keepdim=True)
     return shifted - shifted.exp().sum(-1, keepdim=True).log()

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dlbook.positions import rotate
+from dlbook.positions import apply_rotary
 
 KeyValue = tuple[Float[Tensor, "batch heads _ d"], Float[Tensor, "batch heads _ d"]]  # of any number of steps
 
@@ -44,20 +44,7 @@ def attend(
     return weights @ value, weights
 
 
-def causal_mask(steps: int, past: int = 0, device: torch.device | None = None) -> Bool[Tensor, "steps keys"]:
-    """Let each step see itself and what came before it: `past` earlier steps, then the steps that ask.
-
-    Source: book equation (3.4.3c).
-    """
-    return torch.ones(steps, past + steps, dtype=torch.bool, device=device).tril(past)
-
-
-def padding_mask(tokens: Int[Tensor, "batch keys"], pad: int = 0) -> Bool[Tensor, "batch 1 1 keys"]:
-    """Let all heads and queries see the tokens that are not padding."""
-    return (tokens != pad)[:, None, None]
-
-
-def check_heads(dim: int, heads: int, rotary: bool) -> None:
+def _check_heads(dim: int, heads: int, rotary: bool) -> None:
     """Refuse numbers that cannot be shared among the heads."""
     if min(dim, heads) < 1:
         raise ValueError(f"dim and heads must be at least 1: got {dim=}, {heads=}")
@@ -67,7 +54,7 @@ def check_heads(dim: int, heads: int, rotary: bool) -> None:
         raise ValueError(f"dim / heads must be even for rotary positions, which take pairs: got {dim=}, {heads=}")
 
 
-def split(x: Float[Tensor, "batch steps dim"], heads: int) -> Float[Tensor, "batch heads steps d"]:
+def _split_heads(x: Float[Tensor, "batch steps dim"], heads: int) -> Float[Tensor, "batch heads steps d"]:
     """Give each head its part of the numbers."""
     return x.unflatten(2, (heads, -1)).transpose(1, 2)
 
@@ -89,23 +76,23 @@ class MultiHeadAttention(nn.Module):
             fused: lets PyTorch's own function attend, which is faster and never holds the weights as a whole.
         """
         super().__init__()
-        check_heads(dim, heads, rotary)
+        _check_heads(dim, heads, rotary)
         self.heads, self.rotary, self.fused = heads, rotary, fused
         self.query, self.key, self.value, self.output = (nn.Linear(dim, dim, bias) for _ in range(4))
 
-    def remember(self, x: Float[Tensor, "batch keys dim"], past: KeyValue | None = None) -> KeyValue:
+    def project_kv(self, x: Float[Tensor, "batch keys dim"], past: KeyValue | None = None) -> KeyValue:
         """Return the keys and values of steps, behind those of the past, which need not be computed again."""
-        key, value = split(self.key(x), self.heads), split(self.value(x), self.heads)
+        key, value = _split_heads(self.key(x), self.heads), _split_heads(self.value(x), self.heads)
         if self.rotary:
-            key = rotate(key, 0 if past is None else past[0].shape[2])
+            key = apply_rotary(key, 0 if past is None else past[0].shape[2])
         if past is None:
             return key, value
         return torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
 
-    def ask(self, x: Float[Tensor, "batch queries dim"], keys: int) -> Float[Tensor, "batch heads queries d"]:
+    def project_query(self, x: Float[Tensor, "batch queries dim"], keys: int) -> Float[Tensor, "batch heads queries d"]:
         """Return the queries of steps, which are the last of so many keys."""
-        query = split(self.query(x), self.heads)
-        return rotate(query, keys - x.shape[1]) if self.rotary else query
+        query = _split_heads(self.query(x), self.heads)
+        return apply_rotary(query, keys - x.shape[1]) if self.rotary else query
 
     def forward(
         self,
@@ -120,8 +107,8 @@ class MultiHeadAttention(nn.Module):
                 steps and x; if not given, x itself.
             mask: True where a query may see a key, for all heads or (batch, heads, queries, keys).
         """
-        key, value = self.remember(x) if seen is None else seen
-        query = self.ask(x, key.shape[2])
+        key, value = self.project_kv(x) if seen is None else seen
+        query = self.project_query(x, key.shape[2])
         if self.fused:
             averages = F.scaled_dot_product_attention(query, key, value, mask)
         else:
@@ -136,8 +123,8 @@ def attention_weights(model: nn.Module, *inputs: Any) -> dict[str, Float[Tensor,
 
     def watch(name: str) -> Callable[..., None]:
         def look(layer: Any, x: Tensor, seen: KeyValue | None = None, mask: Tensor | None = None) -> None:
-            key, value = layer.remember(x) if seen is None else seen
-            weights[name] = attend(layer.ask(x, key.shape[2]), key, value, mask)[1]
+            key, value = layer.project_kv(x) if seen is None else seen
+            weights[name] = attend(layer.project_query(x, key.shape[2]), key, value, mask)[1]
 
         return lambda layer, arguments, _: look(layer, *arguments)
 

@@ -7,10 +7,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dlbook.attention import KeyValue, MultiHeadAttention, causal_mask
+from dlbook.attention import KeyValue, MultiHeadAttention
+from dlbook.masks import causal_mask
 from dlbook.network import Dropout, Elementwise
 
-State = tuple[KeyValue, ...]  # one for each block
+KVCache = tuple[KeyValue, ...]  # one for each block
 
 
 class LayerNorm(nn.Module):
@@ -121,7 +122,7 @@ class Block(nn.Module):
         """
         first, *second, last = self.around
         a = first.enter(x)
-        seen = self.attention.remember(a, past)
+        seen = self.attention.project_kv(a, past)
         x = first.leave(x, self.attention(a, seen, mask))
         for around in second:
             x = around.leave(x, self.cross(around.enter(x), memory, memory_mask))
@@ -160,17 +161,17 @@ class Encoder(Stack):
 class Decoder(Stack):
     """Read a sequence from left to right, and with `cross=True` a memory beside it."""
 
-    def remember(self, memory: Float[Tensor, "batch sources dim"]) -> State:
+    def project_kv(self, memory: Float[Tensor, "batch sources dim"]) -> KVCache:
         """Return the keys and values of a memory for each block, computed once for all steps."""
-        return tuple(block.cross.remember(memory) for block in self.blocks)
+        return tuple(block.cross.project_kv(memory) for block in self.blocks)
 
     def forward(
         self,
         x: Float[Tensor, "batch steps dim"],
-        past: State = (),
-        memory: State = (),
+        past: KVCache = (),
+        memory: KVCache = (),
         memory_mask: Bool[Tensor, "*#batch #steps #sources"] | None = None,
-    ) -> tuple[Float[Tensor, "batch steps dim"], State]:
+    ) -> tuple[Float[Tensor, "batch steps dim"], KVCache]:
         """Return each step as it and those before it have changed it, and the keys and values of them all.
 
         Args:
@@ -178,7 +179,7 @@ class Decoder(Stack):
             memory: what `remember` returned.
             memory_mask: True where a step may see the memory.
         """
-        mask, none = causal_mask(x.shape[1], length(past), x.device), (None,) * len(self.blocks)
+        mask, none = causal_mask(x.shape[1], _cached_length(past), x.device), (None,) * len(self.blocks)
         x, state = self.dropout(x), []
         for block, before, beside in zip(self.blocks, past or none, memory or none, strict=True):
             x, seen = block(x, mask, before, beside, memory_mask)
@@ -186,6 +187,6 @@ class Decoder(Stack):
         return self.norm(x), tuple(state)
 
 
-def length(state: State) -> int:
+def _cached_length(state: KVCache) -> int:
     """Count the steps whose keys and values a state holds."""
     return state[0][0].shape[2] if state else 0

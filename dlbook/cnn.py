@@ -54,14 +54,14 @@ class CNN(nn.Module):
     ReLU, which gives the same numbers and gradients and computes ReLU for a quarter of them.
     """
 
-    def __init__(self, start: Callable[[Tensor], None] = glorot_uniform_):
-        """Make the layers; `start` fills the weights, biases are zero."""
+    def __init__(self, init: Callable[[Tensor], None] = glorot_uniform_):
+        """Make the layers; `init` fills the weights, biases are zero."""
         super().__init__()
         self.conv1, self.conv2 = nn.Conv2d(1, 32, 3), nn.Conv2d(32, 64, 3)
         for conv in (self.conv1, self.conv2):
-            start(conv.weight)
+            init(conv.weight)
             nn.init.zeros_(conv.get_parameter("bias"))
-        self.hidden, self.output = Dense(64 * 5 * 5, 64, start), Dense(64, 10, start)
+        self.hidden, self.output = Dense(64 * 5 * 5, 64, init), Dense(64, 10, init)
 
     def forward(self, x: Float[Tensor, "batch 1 28 28"]) -> Float[Tensor, "batch 10"]:
         """Return scores, one for each class."""

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 Size = int | tuple[int, int]
 
 
-def pair(size: Size) -> tuple[int, int]:
+def _pair(size: Size) -> tuple[int, int]:
     """Return a size for height and width; one number means both."""
     return (size, size) if isinstance(size, int) else size
 
@@ -44,7 +44,7 @@ def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0, dilat
     return (size + 2 * padding - span) // stride + 1
 
 
-def check_pictures(x: Tensor) -> None:
+def _check_images(x: Tensor) -> None:
     """Refuse what is no batch of pictures."""
     if x.ndim != 4:
         raise ValueError(f"x must have the shape (batch, channels, height, width): got {tuple(x.shape)}")
@@ -65,8 +65,8 @@ def unfold(
 
     Errors: ValueError if the kernel does not fit into the padded picture.
     """
-    check_pictures(x)
-    (high, wide), (down, right), (top, left), (by, across) = map(pair, (kernel, stride, padding, dilation))
+    _check_images(x)
+    (high, wide), (down, right), (top, left), (by, across) = map(_pair, (kernel, stride, padding, dilation))
     rows = output_size(x.shape[2], high, down, top, by)
     columns = output_size(x.shape[3], wide, right, left, across)
     if top or left:
@@ -95,7 +95,7 @@ def conv2d(
 
     Source: book equation (3.2.1b).
     """
-    check_channels(x, weight, bias, groups)
+    _check_channels(x, weight, bias, groups)
     seen = unfold(x, (weight.shape[2], weight.shape[3]), stride, padding, dilation)
     batch, rows, columns, taps, channels = seen.shape
     seen = seen.reshape(batch * rows * columns, taps, groups, channels // groups).permute(2, 0, 1, 3)
@@ -107,9 +107,9 @@ def conv2d(
     return y.permute(0, 3, 1, 2)
 
 
-def check_channels(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:
+def _check_channels(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:
     """Refuse a picture and a kernel that do not fit together."""
-    check_pictures(x)
+    _check_images(x)
     if weight.ndim != 4:
         raise ValueError(f"weight must have the shape (outputs, channels, height, width): got {tuple(weight.shape)}")
     outputs, channels = weight.shape[:2]
@@ -139,9 +139,9 @@ def max_pool2d(
 
     Source: book equation (3.2.2a).
     """
-    check_pictures(x)
+    _check_images(x)
     stride = kernel if stride is None else stride
-    for side, *sizes in zip(x.shape[2:], *map(pair, (kernel, stride, padding, dilation)), strict=True):
+    for side, *sizes in zip(x.shape[2:], *map(_pair, (kernel, stride, padding, dilation)), strict=True):
         places, (taps, step, added, apart) = output_size(side, *sizes), sizes
         if not all(any(0 <= n * step - added + i * apart < side for i in range(taps)) for n in range(places)):
             raise ValueError(f"padding must leave a pixel in every window: got {kernel=}, {stride=}, {padding=}")

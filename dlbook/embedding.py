@@ -17,13 +17,13 @@ class SkipGram(nn.Module):
     Source: Mikolov et al. 2013a; book equation (3.4.1a).
     """
 
-    def __init__(self, words: int, dim: int):
+    def __init__(self, vocab_size: int, dim: int):
         """Make the vectors: v uniform between -1/(2 dim) and 1/(2 dim) as in the authors' program, u zero."""
         super().__init__()
-        if min(words, dim) < 1:
-            raise ValueError(f"words and dim must be at least 1: got {words=}, {dim=}")
-        self.centre = nn.Parameter(torch.empty(words, dim).uniform_(-0.5 / dim, 0.5 / dim))  # v
-        self.context = nn.Parameter(torch.zeros(words, dim))  # u
+        if min(vocab_size, dim) < 1:
+            raise ValueError(f"vocab_size and dim must be at least 1: got {vocab_size=}, {dim=}")
+        self.centre = nn.Parameter(torch.empty(vocab_size, dim).uniform_(-0.5 / dim, 0.5 / dim))  # v
+        self.context = nn.Parameter(torch.zeros(vocab_size, dim))  # u
 
     def forward(self, centre: Int[Tensor, " batch"]) -> Float[Tensor, "batch words"]:
         """Score every word as context of each centre word; softmax makes probabilities of the scores."""
@@ -72,12 +72,12 @@ def negative_sampling_loss(
 
 
 @torch.no_grad()
-def descend_(
+def sgd_step_(
     model: SkipGram,
     centre: Int[Tensor, " batch"],
     context: Int[Tensor, " batch"],
     negatives: Int[Tensor, " shared"],
-    rate: float,
+    lr: float,
     k: int = 5,
 ) -> None:
     """Step down the gradient of the summed `negative_sampling_loss`, changing only the vectors that occur in it.
@@ -90,9 +90,9 @@ def descend_(
     true = torch.sigmoid((v_pair * u).sum(1, keepdim=True)) - 1  # (batch, 1), the derivatives by the scores
     false = torch.sigmoid(v @ u_n.T) * (k / len(negatives) * occurrences)[:, None]  # (words, shared)
     of_v = (false @ u_n).index_add_(0, pair, true * u)
-    model.centre.index_add_(0, words, of_v, alpha=-rate)
-    model.context.index_add_(0, context, true * v_pair, alpha=-rate)
-    model.context.index_add_(0, negatives, false.T @ v, alpha=-rate)
+    model.centre.index_add_(0, words, of_v, alpha=-lr)
+    model.context.index_add_(0, context, true * v_pair, alpha=-lr)
+    model.context.index_add_(0, negatives, false.T @ v, alpha=-lr)
 
 
 def keep_probability(counts: Int[Tensor, " words"], threshold: float = 1e-3) -> Float[Tensor, " words"]:
@@ -154,16 +154,16 @@ def draw_pairs(
     return centre[order], context[order]
 
 
-def learn(
+def train_skip_gram(
     model: SkipGram,
     tokens: Int[Tensor, " tokens"],
     sentences: Int[Tensor, " tokens"],
     counts: Int[Tensor, " words"],
     epochs: int = 5,
     window: int = 5,
-    rate: float = 0.025,
-    batch: int = 2048,
-    shared: int = 64,
+    lr: float = 0.025,
+    batch_size: int = 2048,
+    shared_negatives: int = 64,
     threshold: float = 1e-3,
     seed: int = 0,
 ) -> int:
@@ -173,9 +173,9 @@ def learn(
         tokens, sentences, window: as in `draw_pairs`.
         counts: how often each word occurs, which decides what is drawn as a negative and, with the threshold, what is
             thinned out.
-        rate: the learning rate of one pair at the start, from where it falls straight to zero.
-        batch: pairs in a step.
-        shared: negatives that they share. All pairs move each of them at once, by up to rate × k × batch / shared, the
+        lr: the learning rate of one pair at the start, from where it falls straight to zero.
+        batch_size: pairs in a step.
+        shared_negatives: negatives that they share. All pairs move each of them at once, by up to rate × k × batch / shared, the
             k being 5: at a rate of 0.025 on WikiText-2, learning was stable at 8 of these and diverged at 16; at 0.2 it
             diverged at 8.
 
@@ -187,17 +187,17 @@ def learn(
     for epoch in range(epochs):
         centre, context = draw_pairs(tokens, sentences, window, generator, keep)
         pairs += len(centre)
-        for start in range(0, len(centre), batch):
-            progress = (epoch + start / len(centre)) / epochs
-            negatives = torch.multinomial(noise, shared, replacement=True, generator=generator)
-            chosen = slice(start, start + batch)
-            descend_(model, centre[chosen], context[chosen], negatives, rate * (1 - progress))
+        for first in range(0, len(centre), batch_size):
+            progress = (epoch + first / len(centre)) / epochs
+            negatives = torch.multinomial(noise, shared_negatives, replacement=True, generator=generator)
+            chosen = slice(first, first + batch_size)
+            sgd_step_(model, centre[chosen], context[chosen], negatives, lr * (1 - progress))
         if not model.context.isfinite().all():
-            raise FloatingPointError(f"rate or batch / shared is too large: got {rate=}, {batch=}, {shared=}")
+            raise FloatingPointError(f"rate or batch / shared is too large: got {lr=}, {batch_size=}, {shared_negatives=}")
     return pairs
 
 
-def neighbours(
+def most_similar(
     vectors: Float[Tensor, "words dim"], word: int, count: int = 10
 ) -> tuple[Int[Tensor, " count"], Float[Tensor, " count"]]:
     """Return the words whose vectors point most nearly the same way as that of a word, and the cosines, best first."""

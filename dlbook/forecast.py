@@ -26,7 +26,7 @@ class Readout(nn.Module):
         outputs: int,
         inputs: int = 0,
         activation: Elementwise | None = None,
-        start: Callable[[Tensor], None] = glorot_uniform_,
+        init: Callable[[Tensor], None] = glorot_uniform_,
     ):
         """Make the weights; `inputs` is the number of features of x_t, 0 for the usual form, and `activation` is f."""
         super().__init__()
@@ -40,7 +40,7 @@ class Readout(nn.Module):
         self.activation = activation
         for weight in (self.weight_ho, self.weight_xo):
             if weight is not None:
-                start(weight)
+                init(weight)
 
     def forward(
         self, h: Float[Tensor, "*batch hidden"], x: Float[Tensor, "*batch inputs"] | None = None

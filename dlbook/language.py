@@ -17,7 +17,7 @@ from dlbook.losses import cross_entropy
 from dlbook.network import Dense, Dropout, glorot_uniform_
 from dlbook.recurrent import Cell, LSTMCell, Recurrent
 
-Scores = Float[Tensor, "batch steps symbols"]
+Logits = Float[Tensor, "batch steps symbols"]
 Chunks = list[tuple[Int[Tensor, "batch _"], Int[Tensor, "batch _"]]]  # tokens, and those that follow them
 
 
@@ -46,7 +46,7 @@ class LanguageModel(nn.Module):
 
     def __init__(
         self,
-        symbols: int,
+        vocab_size: int,
         dim: int,
         hidden: int,
         layers: int = 1,
@@ -58,7 +58,7 @@ class LanguageModel(nn.Module):
         """Make the layers.
 
         Args:
-            symbols: how many different ones there are.
+            vocab_size: how many different ones there are.
             dim: the width of their embeddings.
             hidden, layers, cell: as in `Recurrent`.
             dropout: the share of embeddings and of outputs that is silenced in training.
@@ -66,51 +66,51 @@ class LanguageModel(nn.Module):
             fused: lets PyTorch's own layer compute, with the same weights, which is faster.
         """
         super().__init__()
-        if symbols < 1 or (tied and dim != hidden):
-            raise ValueError(f"symbols must be at least 1, and dim hidden if tied: got {symbols=}, {dim=}, {hidden=}")
+        if vocab_size < 1 or (tied and dim != hidden):
+            raise ValueError(f"vocab_size must be at least 1, and dim hidden if tied: got {vocab_size=}, {dim=}, {hidden=}")
         recurrent = Recurrent(cell, dim, hidden, layers)
-        self.embedding = ScaledEmbedding(symbols, dim)
+        self.embedding = ScaledEmbedding(vocab_size, dim)
         self.dropout = Dropout(dropout)
-        self.output = Dense(hidden, symbols, glorot_uniform_)
+        self.output = Dense(hidden, vocab_size, glorot_uniform_)
         if tied:
             self.embedding.weight = self.output.weight
             self.embedding.reset_parameters()
         self.recurrent = as_torch(recurrent) if fused else recurrent
 
-    def forward(self, tokens: Int[Tensor, "batch steps"], state: Any = None) -> tuple[Scores, Any]:
+    def forward(self, tokens: Int[Tensor, "batch steps"], state: Any = None) -> tuple[Logits, Any]:
         """Return the scores of what follows each token, and the state at the end, with which it goes on."""
-        h, state = self.recurrent(self.dropout(self.embedding(tokens)), batch_first(state))  # (batch, steps, hidden)
-        return self.output(self.dropout(h)), batch_first(state)
+        h, state = self.recurrent(self.dropout(self.embedding(tokens)), _batch_first(state))  # (batch, steps, hidden)
+        return self.output(self.dropout(h)), _batch_first(state)
 
-    def start(self, prompt: Int[Tensor, "batch steps"]) -> Any:
+    def prefill(self, prompt: Int[Tensor, "batch steps"]) -> Any:
         """Read the beginnings of texts, all but their last tokens, with which `step` goes on."""
         return self(prompt)[1]
 
     def step(self, state: Any, token: Int[Tensor, " batch"]) -> tuple[Float[Tensor, "batch symbols"], Any]:
-        """Read one token of each text and score the next, as `dlbook.decode` wants it; None begins anew."""
+        """Read one token of each text and score the next, as `dlbook.text.decode` wants it; None begins anew."""
         scores, state = self(token[:, None], state)
         return scores[:, 0], state
 
 
-def each(function: Callable[[Tensor], Tensor], state: Any) -> Any:
+def _each(function: Callable[[Tensor], Tensor], state: Any) -> Any:
     """Apply a function to every tensor of a state."""
     if isinstance(state, tuple):
         return tuple(function(part) for part in state)
     return None if state is None else function(state)
 
 
-def batch_first(state: Any) -> Any:
+def _batch_first(state: Any) -> Any:
     """Swap the first two axes of a state: recurrent layers want (cells, batch, hidden), decoding the batch first."""
-    return each(lambda part: part.transpose(0, 1).contiguous(), state)
+    return _each(lambda part: part.transpose(0, 1).contiguous(), state)
 
 
-def detach(state: Any) -> Any:
+def _detach(state: Any) -> Any:
     """Keep what a state holds but not how it came about: no gradient flows further back."""
-    return each(Tensor.detach, state)
+    return _each(Tensor.detach, state)
 
 
-def chunks(tokens: Int[Tensor, " tokens"], batch: int, steps: int) -> Chunks:
-    """Cut one long text into `batch` strips, and these into chunks that follow one another.
+def chunks(tokens: Int[Tensor, " tokens"], batch_size: int, length: int) -> Chunks:
+    """Cut one long text into `batch_size` strips, and these into chunks that follow one another.
 
     Row b of a chunk goes on where row b of the chunk before it ended, so that the state can be carried on. What does
     not fill the strips is left out, and the last chunk may have fewer steps.
@@ -118,12 +118,12 @@ def chunks(tokens: Int[Tensor, " tokens"], batch: int, steps: int) -> Chunks:
     Returns:
         For each chunk the tokens and those that follow them, the targets.
     """
-    if batch < 1 or steps < 1 or len(tokens) <= batch:
-        sizes = f"{batch=}, {steps=} and {len(tokens)} tokens"
-        raise ValueError(f"batch and steps must be at least 1, and tokens more than batch: got {sizes}")
-    length = (len(tokens) - 1) // batch
-    x, target = (part[: batch * length].view(batch, length) for part in (tokens[:-1], tokens[1:]))
-    return list(zip(x.split(steps, 1), target.split(steps, 1), strict=True))
+    if batch_size < 1 or length < 1 or len(tokens) <= batch_size:
+        sizes = f"{batch_size=}, {length=} and {len(tokens)} tokens"
+        raise ValueError(f"batch_size and length must be at least 1, and tokens more than batch_size: got {sizes}")
+    columns = (len(tokens) - 1) // batch_size
+    x, target = (part[: batch_size * columns].view(batch_size, columns) for part in (tokens[:-1], tokens[1:]))
+    return list(zip(x.split(length, 1), target.split(length, 1), strict=True))
 
 
 def chunk_losses(model: LanguageModel, parts: Chunks) -> Iterator[Tensor]:
@@ -135,22 +135,22 @@ def chunk_losses(model: LanguageModel, parts: Chunks) -> Iterator[Tensor]:
     """
     state = None
     for tokens, target in parts:
-        scores, state = model(tokens, detach(state))
+        scores, state = model(tokens, _detach(state))
         yield cross_entropy(scores.flatten(0, 1), target.flatten())
 
 
 @torch.no_grad()
-def bits_per_symbol(model: LanguageModel, tokens: Int[Tensor, " tokens"], batch: int = 1, steps: int = 256) -> float:
+def bits_per_token(model: LanguageModel, tokens: Int[Tensor, " tokens"], batch_size: int = 1, length: int = 256) -> float:
     """Return how many bits a text takes, per symbol after the first, if the model's predictions encode it.
 
     Args:
         tokens: the text, which the model reads with dropout switched off and its state carried on to the end.
-        batch: into how many strips to cut it, each read without what stands before it: more are faster, 1 is exact.
-        steps: how much to read at once, which changes nothing in the result.
+        batch_size: into how many strips to cut it, each read without what stands before it: more are faster, 1 is exact.
+        length: how much to read at once, which changes nothing in the result.
 
     Source: Shannon 1951; book equation (3.4.2a).
     """
-    parts, training = chunks(tokens, batch, steps), model.training
+    parts, training = chunks(tokens, batch_size, length), model.training
     sizes = [target.numel() for _, target in parts]
     model.eval()
     nats = sum(float(loss) * size for loss, size in zip(chunk_losses(model, parts), sizes, strict=True))

@@ -7,28 +7,28 @@ from torch import Tensor
 from dlbook.activations import log_softmax, softmax
 
 
-def cross_entropy(scores: Float[Tensor, "batch classes"], target: Int[Tensor, " batch"]) -> Float[Tensor, ""]:
+def cross_entropy(logits: Float[Tensor, "batch classes"], target: Int[Tensor, " batch"]) -> Float[Tensor, ""]:
     """Average how surprised the network is by the right class: minus the logarithm of its probability, in nats.
 
     Args:
-        scores: one number for each class, before softmax.
+        logits: one number for each class, before softmax.
         target: the index of the right class of each example.
 
     Source: book equation (3.1.2a).
     """
-    log_probability = log_softmax(scores)  # (batch, classes)
+    log_probability = log_softmax(logits)  # (batch, classes)
     return -log_probability.gather(1, target[:, None]).mean()
 
 
 def cross_entropy_gradient(
-    scores: Float[Tensor, "batch classes"], target: Int[Tensor, " batch"]
+    logits: Float[Tensor, "batch classes"], target: Int[Tensor, " batch"]
 ) -> Float[Tensor, "batch classes"]:
     """Return the derivative of `cross_entropy` by the scores: probability minus truth, over the batch size.
 
     Source: book equation (3.1.2b).
     """
-    truth = torch.nn.functional.one_hot(target, scores.shape[-1]).to(scores.dtype)
-    return (softmax(scores) - truth) / len(scores)
+    truth = torch.nn.functional.one_hot(target, logits.shape[-1]).to(logits.dtype)
+    return (softmax(logits) - truth) / len(logits)
 
 
 def mean_squared_error(prediction: Float[Tensor, "*shape"], target: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
@@ -73,7 +73,7 @@ def huber(
 
     Source: Huber 1964; book equation (6.4b).
     """
-    check_delta(delta)
+    _check_delta(delta)
     difference = (prediction - target).abs()
     return torch.where(difference <= delta, difference**2 / 2, delta * (difference - delta / 2)).mean()
 
@@ -87,31 +87,31 @@ def huber_gradient(
 
     Errors: ValueError if delta is not positive.
     """
-    check_delta(delta)
+    _check_delta(delta)
     return (prediction - target).clamp(-delta, delta) / prediction.numel()
 
 
-def check_delta(delta: float) -> None:
+def _check_delta(delta: float) -> None:
     """Refuse a Huber loss without a square, or upside down."""
     if not delta > 0:
         raise ValueError(f"delta must be positive: got {delta}")
 
 
 def weighted_cross_entropy(
-    scores: Float[Tensor, "batch classes"], target: Int[Tensor, " batch"], weight: Float[Tensor, " classes"]
+    logits: Float[Tensor, "batch classes"], target: Int[Tensor, " batch"], weight: Float[Tensor, " classes"]
 ) -> Float[Tensor, ""]:
     """Average the surprise about the right class, each example with the weight of that class.
 
     It is divided by the sum of the examples' weights, as PyTorch does; Keras divides by their number.
 
     Args:
-        scores: one number for each class, before softmax.
+        logits: one number for each class, before softmax.
         target: the index of the right class of each example.
         weight: of each class, not negative. If all examples have weight 0, the result is NaN.
 
     Source: book equation (6.4d).
     """
-    log_probability = log_softmax(scores).gather(1, target[:, None])[:, 0]  # (batch,)
+    log_probability = log_softmax(logits).gather(1, target[:, None])[:, 0]  # (batch,)
     w = weight[target]
     return -(w * log_probability).sum() / w.sum()
 

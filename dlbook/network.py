@@ -43,14 +43,14 @@ class Dense(nn.Module):
     Source: book equation (3.1.1a).
     """
 
-    def __init__(self, inputs: int, outputs: int, start: Callable[[Tensor], None] = he_normal_):
-        """Make a layer of the given widths; `start` fills the weights, of shape (outputs, inputs), in place."""
+    def __init__(self, inputs: int, outputs: int, init: Callable[[Tensor], None] = he_normal_):
+        """Make a layer of the given widths; `init` fills the weights, of shape (outputs, inputs), in place."""
         super().__init__()
         if min(inputs, outputs) < 1:
             raise ValueError(f"inputs and outputs must be at least 1: got {inputs=}, {outputs=}")
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.bias = nn.Parameter(torch.zeros(outputs))
-        start(self.weight)
+        init(self.weight)
 
     def forward(self, a: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
         """Return z; a batch lies in rows, hence the transpose."""
@@ -63,19 +63,19 @@ class Dropout(nn.Module):
     Source: Srivastava et al. 2014.
     """
 
-    def __init__(self, rate: float):
-        """Make the layer; `rate` is the probability that a unit is silenced."""
+    def __init__(self, p: float):
+        """Make the layer; `p` is the probability that a unit is silenced."""
         super().__init__()
-        if not 0 <= rate < 1:
-            raise ValueError(f"rate must be at least 0 and less than 1: got {rate}")
-        self.rate = rate
+        if not 0 <= p < 1:
+            raise ValueError(f"p must be at least 0 and less than 1: got {p}")
+        self.p = p
 
     def forward(self, a: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Silence units in training mode; change nothing in evaluation mode."""
-        if not self.training or self.rate == 0:
+        if not self.training or self.p == 0:
             return a
-        kept = torch.rand_like(a) >= self.rate
-        return a * kept / (1 - self.rate)
+        kept = torch.rand_like(a) >= self.p
+        return a * kept / (1 - self.p)
 
 
 class MLP(nn.Module):
@@ -89,14 +89,14 @@ class MLP(nn.Module):
         self,
         widths: Sequence[int],
         activation: Elementwise = relu,
-        start: Callable[[Tensor], None] = he_normal_,
+        init: Callable[[Tensor], None] = he_normal_,
         dropout: float = 0.0,
     ):
         """Make the layers; `widths` are the numbers of units from input to output, such as [784, 64, 64, 10]."""
         super().__init__()
         if len(widths) < 2:
             raise ValueError(f"widths must name at least an input and an output: got {list(widths)}")
-        self.layers = nn.ModuleList(Dense(m, n, start) for m, n in zip(widths, widths[1:], strict=False))
+        self.layers = nn.ModuleList(Dense(m, n, init) for m, n in zip(widths, widths[1:], strict=False))
         self.activation = activation
         self.dropout = Dropout(dropout)
 

@@ -15,12 +15,12 @@ from torch.nn import functional as F
 from dlbook.activations import tanh
 from dlbook.network import Elementwise, glorot_uniform_
 
-State = tuple[Float[Tensor, "batch hidden"], ...]
-States = tuple[Float[Tensor, "cells batch hidden"], ...]
+CellState = tuple[Float[Tensor, "batch hidden"], ...]
+LayerStates = tuple[Float[Tensor, "cells batch hidden"], ...]
 
 
 @torch.no_grad()
-def keras_start_(cell: "Cell") -> None:
+def keras_init_(cell: "Cell") -> None:
     """Fill a cell as Keras does: inputs after Glorot, recurrent weights orthogonal, biases zero, but 1 to remember.
 
     Orthogonal weights neither stretch nor shrink what they carry, and an open forget gate lets the cell keep it.
@@ -37,7 +37,7 @@ def keras_start_(cell: "Cell") -> None:
 
 
 @torch.no_grad()
-def torch_start_(cell: "Cell") -> None:
+def torch_init_(cell: "Cell") -> None:
     """Fill a cell as PyTorch does: all weights and biases uniform between -1/√hidden and 1/√hidden."""
     for parameter in cell.parameters():
         parameter.uniform_(-(cell.hidden**-0.5), cell.hidden**-0.5)
@@ -49,7 +49,7 @@ class Cell(nn.Module):
     gates = "h"  # one letter for each block of rows
     parts = 1  # tensors in the state
 
-    def __init__(self, inputs: int, hidden: int, biases: int = 1, start: Callable[["Cell"], None] = keras_start_):
+    def __init__(self, inputs: int, hidden: int, biases: int = 1, init: Callable[["Cell"], None] = keras_init_):
         """Make the weights.
 
         Args:
@@ -57,7 +57,7 @@ class Cell(nn.Module):
             hidden: units, the width of the state.
             biases: vectors of biases: 1 as on paper and in Keras, or 2 as in PyTorch, where one goes with the inputs
                 and one with the state. Only their sum counts: what two can compute, one can.
-            start: fills the weights and biases in place.
+            init: fills the weights and biases in place.
         """
         super().__init__()
         if min(inputs, hidden) < 1 or biases not in (1, 2):
@@ -69,18 +69,18 @@ class Cell(nn.Module):
         self.weight_hh = nn.Parameter(torch.empty(rows, hidden))
         self.bias_ih = nn.Parameter(torch.empty(rows))
         self.bias_hh = nn.Parameter(torch.empty(rows)) if biases == 2 else None
-        start(self)
+        init(self)
 
     def project(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch rows"]:
         """Return W_xh x_t + b_h, which needs no state and can be had for all steps at once."""
         bias = self.bias_ih if self.bias_hh is None else self.bias_ih + self.bias_hh
         return F.linear(x, self.weight_ih, bias)
 
-    def step(self, projected: Float[Tensor, "batch rows"], state: State) -> State:
+    def step(self, projected: Float[Tensor, "batch rows"], state: CellState) -> CellState:
         """Return the next state; each kind of cell has its own equations."""
         raise NotImplementedError
 
-    def forward(self, x: Float[Tensor, "batch inputs"], state: State) -> State:
+    def forward(self, x: Float[Tensor, "batch inputs"], state: CellState) -> CellState:
         """Read one step of a batch of sequences and return the next state."""
         return self.step(self.project(x), state)
 
@@ -96,7 +96,7 @@ class RNNCell(Cell):
         super().__init__(inputs, hidden, **options)
         self.activation = activation
 
-    def step(self, projected: Float[Tensor, "batch hidden"], state: State) -> State:
+    def step(self, projected: Float[Tensor, "batch hidden"], state: CellState) -> CellState:
         """Add what the last state says, and squash the sum."""
         return (self.activation(torch.addmm(projected, state[0], self.weight_hh.T)),)
 
@@ -111,7 +111,7 @@ class LSTMCell(Cell):
 
     gates, parts = "ifgo", 2
 
-    def step(self, projected: Float[Tensor, "batch rows"], state: State) -> State:
+    def step(self, projected: Float[Tensor, "batch rows"], state: CellState) -> CellState:
         """Compute all gates in one product; g is the candidate, what the cell could take in."""
         h, c = state
         i, f, g, o = torch.addmm(projected, h, self.weight_hh.T).chunk(4, 1)
@@ -131,15 +131,15 @@ class GRUCell(Cell):
 
     gates = "rzn"
 
-    def __init__(self, inputs: int, hidden: int, start: Callable[[Cell], None] = keras_start_):
+    def __init__(self, inputs: int, hidden: int, init: Callable[[Cell], None] = keras_init_):
         """Make the cell; the arguments are those of `Cell`."""
-        super().__init__(inputs, hidden, 2, start)
+        super().__init__(inputs, hidden, 2, init)
 
     def project(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch rows"]:
         """Return W_xh x_t with the biases that go with the inputs."""
         return F.linear(x, self.weight_ih, self.bias_ih)
 
-    def step(self, projected: Float[Tensor, "batch rows"], state: State) -> State:
+    def step(self, projected: Float[Tensor, "batch rows"], state: CellState) -> CellState:
         """Compute both gates, then the candidate, and mix it with the state."""
         (h,) = state
         r_x, z_x, n_x = projected.chunk(3, 1)
@@ -152,10 +152,10 @@ class GRUCell(Cell):
 def scan(
     cell: Cell,
     x: Float[Tensor, "batch steps inputs"],
-    state: State | None = None,
+    state: CellState | None = None,
     lengths: Int[Tensor, " batch"] | None = None,
     reverse: bool = False,
-) -> tuple[Float[Tensor, "batch steps hidden"], State]:
+) -> tuple[Float[Tensor, "batch steps hidden"], CellState]:
     """Run a cell over sequences, from the first step to the last, or from the last to the first.
 
     Args:
@@ -167,7 +167,7 @@ def scan(
 
     Errors: ValueError if x, state or lengths do not fit the cell.
     """
-    check_sequences(cell, x, state, lengths)
+    _check_sequences(cell, x, state, lengths)
     if state is None:
         state = tuple(x.new_zeros(len(x), cell.hidden) for _ in range(cell.parts))
     if lengths is not None:
@@ -185,7 +185,7 @@ def scan(
     return y if lengths is None else torch.where(real, y, 0), state
 
 
-def check_sequences(cell: Cell, x: Tensor, state: tuple[Tensor, ...] | None, lengths: Tensor | None) -> None:
+def _check_sequences(cell: Cell, x: Tensor, state: tuple[Tensor, ...] | None, lengths: Tensor | None) -> None:
     """Refuse sequences, a state or lengths that do not fit a cell."""
     if x.ndim != 3 or x.shape[1] < 1 or x.shape[2] != cell.inputs:
         raise ValueError(
@@ -225,9 +225,9 @@ class Recurrent(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "batch steps inputs"],
-        state: States | None = None,
+        state: LayerStates | None = None,
         lengths: Int[Tensor, " batch"] | None = None,
-    ) -> tuple[Float[Tensor, "batch steps outputs"], States]:
+    ) -> tuple[Float[Tensor, "batch steps outputs"], LayerStates]:
         """Return h of the last layer after each step, and the state of each cell at its end.
 
         Args:

@@ -17,7 +17,7 @@ from dlbook.network import Dense, Dropout, glorot_uniform_
 from dlbook.recurrent import GRUCell, Recurrent
 
 # What the decoder's GRU keeps, (batch, hidden), the memory, (batch, sources, width), and where that is no padding.
-State = tuple[Float[Tensor, "batch hidden"], Float[Tensor, "batch sources width"], Bool[Tensor, "batch sources"]]
+DecoderState = tuple[Float[Tensor, "batch hidden"], Float[Tensor, "batch sources width"], Bool[Tensor, "batch sources"]]
 
 
 class AdditiveAttention(nn.Module):
@@ -70,13 +70,13 @@ class GeneralAttention(nn.Module):
         return attend(states @ self.query.T, memory, memory, mask)
 
 
-class Encoder(nn.Module):
+class RecurrentEncoder(nn.Module):
     """Read sentences in both directions with GRUs, so that each step of the memory knows what stands around it."""
 
-    def __init__(self, words: int, dim: int, hidden: int, dropout: float = 0.0, fused: bool = True):
+    def __init__(self, vocab_size: int, dim: int, hidden: int, dropout: float = 0.0, fused: bool = True):
         """Make the layers; the arguments are those of `RecurrentTranslator`."""
         super().__init__()
-        self.embedding = ScaledEmbedding(words, dim)
+        self.embedding = ScaledEmbedding(vocab_size, dim)
         self.dropout = Dropout(dropout)
         recurrent = Recurrent(GRUCell, dim, hidden, directions=2)
         self.recurrent = as_torch(recurrent) if fused else recurrent
@@ -97,7 +97,7 @@ class Encoder(nn.Module):
         return memory, torch.cat([*ends], 1)
 
 
-class Decoder(nn.Module):
+class RecurrentDecoder(nn.Module):
     """Read the target so far with a GRU, attend to the memory from each of its states, and score the next words.
 
     The GRU does not wait for attention, so that all steps of a known target are computed at once.
@@ -107,7 +107,7 @@ class Decoder(nn.Module):
 
     def __init__(
         self,
-        words: int,
+        vocab_size: int,
         dim: int,
         hidden: int,
         attention: Callable[[int, int], nn.Module],
@@ -117,20 +117,20 @@ class Decoder(nn.Module):
     ):
         """Make the layers; the arguments are those of `RecurrentTranslator`."""
         super().__init__()
-        self.embedding = ScaledEmbedding(words, dim)
+        self.embedding = ScaledEmbedding(vocab_size, dim)
         self.dropout = Dropout(dropout)
         recurrent = Recurrent(GRUCell, dim, hidden)
         self.recurrent = as_torch(recurrent) if fused else recurrent
         self.attention = attention(hidden, 2 * hidden)
         self.combine = Dense(3 * hidden, dim, glorot_uniform_)
-        self.output = Dense(dim, words, glorot_uniform_)
+        self.output = Dense(dim, vocab_size, glorot_uniform_)
         if tied:
             self.embedding.weight = self.output.weight
             self.embedding.reset_parameters()
 
     def forward(
-        self, target: Int[Tensor, "batch targets"], state: State
-    ) -> tuple[Float[Tensor, "batch targets words"], Float[Tensor, "batch targets sources"], State]:
+        self, target: Int[Tensor, "batch targets"], state: DecoderState
+    ) -> tuple[Float[Tensor, "batch targets words"], Float[Tensor, "batch targets sources"], DecoderState]:
         """Return the scores of what follows each word, the weights of attention, and the state after the last."""
         s, memory, real = state
         begin = s[None] if isinstance(self.recurrent, nn.GRU) else (s[None],)
@@ -145,8 +145,8 @@ class RecurrentTranslator(nn.Module):
 
     def __init__(
         self,
-        source_words: int,
-        target_words: int,
+        source_vocab_size: int,
+        target_vocab_size: int,
         dim: int,
         hidden: int,
         attention: Callable[[int, int], nn.Module] = AdditiveAttention,
@@ -158,7 +158,7 @@ class RecurrentTranslator(nn.Module):
         """Make the layers.
 
         Args:
-            source_words, target_words: how many words each language has.
+            source_vocab_size, target_vocab_size: how many words each language has.
             dim: the width of embeddings, and of what is compared with each target word at the end.
             hidden: units of the decoder, and of each direction of the encoder.
             attention: made from the widths of state and memory: `AdditiveAttention` or `GeneralAttention`.
@@ -168,14 +168,14 @@ class RecurrentTranslator(nn.Module):
             fused: lets PyTorch's own layers compute, with the same weights, which is faster.
         """
         super().__init__()
-        if min(source_words, target_words, dim, hidden) < 1:
-            sizes = f"{source_words=}, {target_words=}, {dim=}, {hidden=}"
-            raise ValueError(f"source_words, target_words, dim and hidden must be at least 1: got {sizes}")
-        self.encoder = Encoder(source_words, dim, hidden, dropout, fused)
+        if min(source_vocab_size, target_vocab_size, dim, hidden) < 1:
+            sizes = f"{source_vocab_size=}, {target_vocab_size=}, {dim=}, {hidden=}"
+            raise ValueError(f"source_vocab_size, target_vocab_size, dim and hidden must be at least 1: got {sizes}")
+        self.encoder = RecurrentEncoder(source_vocab_size, dim, hidden, dropout, fused)
         self.begin, self.pad = Dense(2 * hidden, hidden, glorot_uniform_), pad
-        self.decoder = Decoder(target_words, dim, hidden, attention, dropout, tied, fused)
+        self.decoder = RecurrentDecoder(target_vocab_size, dim, hidden, attention, dropout, tied, fused)
 
-    def start(self, source: Int[Tensor, "batch sources"]) -> State:
+    def encode(self, source: Int[Tensor, "batch sources"]) -> DecoderState:
         """Read the source and return the decoder's first state, with what attention may see of the source."""
         real = source != self.pad
         memory, ends = self.encoder(source, real.sum(1))
@@ -185,9 +185,9 @@ class RecurrentTranslator(nn.Module):
         self, source: Int[Tensor, "batch sources"], target: Int[Tensor, "batch targets"]
     ) -> Float[Tensor, "batch targets words"]:
         """Return the scores of what follows each word of the target, which begins with the word for a beginning."""
-        return self.decoder(target, self.start(source))[0]
+        return self.decoder(target, self.encode(source))[0]
 
-    def step(self, state: State, token: Int[Tensor, " batch"]) -> tuple[Float[Tensor, "batch words"], State]:
-        """Read one word and score the next, as `dlbook.decode` wants it; the first state is that of `start`."""
+    def step(self, state: DecoderState, token: Int[Tensor, " batch"]) -> tuple[Float[Tensor, "batch words"], DecoderState]:
+        """Read one word and score the next, as `dlbook.text.decode` wants it; the first state is that of `start`."""
         scores, _, state = self.decoder(token[:, None], state)
         return scores[:, 0], state

@@ -65,23 +65,23 @@ def backpropagate_through_time(
 
 
 @torch.no_grad()
-def clip_gradient_(parameters: Iterable[Tensor], limit: float) -> Float[Tensor, ""]:
+def clip_gradient_(parameters: Iterable[Tensor], max_norm: float) -> Float[Tensor, ""]:
     """Shorten the gradient of all parameters together to a length, if it is longer; its direction stays.
 
     Args:
-        limit: the largest length that is left as it is.
+        max_norm: the largest length that is left as it is.
 
     Returns:
         The length before.
 
     Source: Pascanu, Mikolov and Bengio 2013, algorithm 1; book equation (3.3.1e).
     """
-    if not limit > 0:
-        raise ValueError(f"limit must be greater than 0: got {limit}")
+    if not max_norm > 0:
+        raise ValueError(f"max_norm must be greater than 0: got {max_norm}")
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
         raise ValueError("parameters must have gradients: got none (call backward first)")
-    length = torch.stack([gradient.norm() for gradient in gradients]).norm()
+    norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
     for gradient in gradients:
-        gradient *= (limit / length).clamp(max=1)
-    return length
+        gradient *= (max_norm / norm).clamp(max=1)
+    return norm

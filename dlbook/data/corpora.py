@@ -4,8 +4,8 @@ import configparser
 from collections.abc import Sequence
 from pathlib import Path
 
-from dlbook.data.store import fetch
-from dlbook.data.text import Parts, read_text
+from dlbook.data.splits import Parts
+from dlbook.data.store import fetch, read_text
 
 CHOOSE_BY = ("Julius Caesar", "The Tempest", "King Richard II")  # a tragedy, a comedy and a history of the kings,
 TEST_WITH = ("Macbeth", "Twelfth Night", "King Henry V")  # and one more of each

@@ -88,28 +88,6 @@ def read_idx(path: Path, dims: int) -> np.ndarray:
     return content[begin:].reshape(sizes)
 
 
-def split(*tensors: Tensor, held_out: int, seed: int = 0) -> tuple[list[Tensor], list[Tensor]]:
-    """Split examples at random into those to train with and those held out for validation.
-
-        train, validation = split(data.train_images, data.train_labels, held_out=10_000)
-
-    Args:
-        tensors: Tensors of the same length, whose rows belong together.
-        held_out: How many examples to hold out, drawn without regard to their labels.
-        seed: Decides which; the same seed and length hold out the same examples.
-
-    Returns:
-        The tensors without the held-out rows, and with those alone, each in the order of the arguments.
-    """
-    lengths = [len(tensor) for tensor in tensors]
-    if len(set(lengths)) != 1:
-        raise ValueError(f"tensors must be one or more of the same length: got lengths {lengths}")
-    if not 0 < held_out < lengths[0]:
-        raise ValueError(f"held_out must be between 1 and {lengths[0] - 1}: got {held_out}")
-    order = torch.randperm(lengths[0], generator=torch.Generator().manual_seed(seed))
-    return [tensor[order[held_out:]] for tensor in tensors], [tensor[order[:held_out]] for tensor in tensors]
-
-
 def _pixels(values: np.ndarray) -> Tensor:
     return torch.from_numpy(values).float().div_(255)
 

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from dlbook.data.store import fetch
-from dlbook.data.text import Parts, read_text, sameness
+from dlbook.data.splits import Parts, dedup_key
+from dlbook.data.store import fetch, read_text
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Pairs:
         return found
 
 
-def english_french(held_out: int = 1_000, seed: int = 0) -> Parts[Pairs]:
+def english_french(test_size: int = 1_000, seed: int = 0) -> Parts[Pairs]:
     """Load 135,000 short English sentences with their French translations, six words each on average.
 
     Sentences that are the same but for capitals and punctuation, and all that translate one another, are in the same
     part: neither an English nor a French sentence of the test was seen in training.
 
     Args:
-        held_out: how many such groups go to validation, and as many to the test: at least as many English sentences.
+        test_size: how many such groups go to validation, and as many to the test: at least as many English sentences.
         seed: decides which.
 
     Raises:
@@ -47,18 +47,18 @@ def english_french(held_out: int = 1_000, seed: int = 0) -> Parts[Pairs]:
 
     Source: Tatoeba, in the selection of PyTorch's tutorial on translation.
     """
-    return split_pairs(read_pairs(fetch("english-french") / "eng-fra.txt"), held_out, seed)
+    return split_pairs(read_pairs(fetch("english-french") / "eng-fra.txt"), test_size, seed)
 
 
-def split_pairs(pairs: Pairs, held_out: int, seed: int = 0) -> Parts[Pairs]:
+def split_pairs(pairs: Pairs, test_size: int, seed: int = 0) -> Parts[Pairs]:
     """Draw groups of pairs that hang together for validation and for the test; the rest is to learn from."""
     groups = connect(pairs)
     distinct = list(dict.fromkeys(groups))
-    if not 0 < held_out < len(distinct) / 2:
-        raise ValueError(f"held_out must be at least 1 and less than half of {len(distinct)} groups: got {held_out}")
+    if not 0 < test_size < len(distinct) / 2:
+        raise ValueError(f"test_size must be at least 1 and less than half of {len(distinct)} groups: got {test_size}")
     order = torch.randperm(len(distinct), generator=torch.Generator().manual_seed(seed)).tolist()
-    test = {distinct[n] for n in order[:held_out]}
-    validation = {distinct[n] for n in order[held_out : 2 * held_out]}
+    test = {distinct[n] for n in order[:test_size]}
+    validation = {distinct[n] for n in order[test_size : 2 * test_size]}
 
     def collect(chosen: set[int]) -> Pairs:
         rows = [row for row, group in enumerate(groups) if group in chosen]
@@ -83,7 +83,7 @@ def connect(pairs: Pairs) -> list[int]:
     for sentences in (pairs.english, pairs.french):
         seen: dict[str, int] = {}
         for row, sentence in enumerate(sentences):
-            one, other = first(row), first(seen.setdefault(sameness(sentence), row))
+            one, other = first(row), first(seen.setdefault(dedup_key(sentence), row))
             parent[max(one, other)] = min(one, other)
     return [first(row) for row in range(len(pairs))]
 

@@ -7,9 +7,9 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
+from dlbook.data.splits import Parts, stratify
 from dlbook.data.store import fetch
-from dlbook.data.table import Table, read_table
-from dlbook.data.text import Parts, stratify
+from dlbook.data.tables import Table, read_table
 
 PIXELS = ("north-west", "north", "north-east", "west", "centre", "east", "south-west", "south", "south-east")
 BANDS = ("green", "red", "infrared 1", "infrared 2")
@@ -25,7 +25,7 @@ SOILS = {
 TILE = (16, 14)  # of rows and columns of the picture, which has 80 and 98
 
 
-def satellite(share: float = 0.2, seed: int = 0) -> Parts[Table]:
+def satellite(test_fraction: float = 0.2, seed: int = 0) -> Parts[Table]:
     """Load the Landsat table: what covers a spot of the earth, by the light of nine pixels in four bands.
 
     Each row is a window of three by three pixels; the label is what its centre is. The windows are one picture, cut up
@@ -36,7 +36,7 @@ def satellite(share: float = 0.2, seed: int = 0) -> Parts[Table]:
     with other shares of the classes in each part.
 
     Args:
-        share: how much of the tiles goes to validation, and as much to the test; at most a third.
+        test_fraction: how much of the tiles goes to validation, and as much to the test; at most a third.
         seed: decides which.
 
     Raises:
@@ -48,7 +48,7 @@ def satellite(share: float = 0.2, seed: int = 0) -> Parts[Table]:
     places = places_of(table.numbers)
     tiles = places[:, 0] // TILE[0] * 7 + places[:, 1] // TILE[1]  # (rows,)
     placed = (places >= 0).all(1)
-    drawn = stratify([0] * 35, share, seed)
+    drawn = stratify([0] * 35, test_fraction, seed)
     train, validation, test = (
         placed & torch.isin(tiles, torch.tensor(part)) for part in (drawn.train, drawn.validation, drawn.test)
     )

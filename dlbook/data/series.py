@@ -41,8 +41,8 @@ class Series:
 
     def __post_init__(self) -> None:
         """Refuse what is no regular series."""
-        check_times(self.times)
-        check_values(self)
+        _check_times(self.times)
+        _check_values(self)
 
     def __len__(self) -> int:
         """Count the steps."""
@@ -65,7 +65,7 @@ class Series:
         return dict(zip(self.columns, self.values.isnan().sum(0).tolist(), strict=True))
 
 
-def check_times(times: np.ndarray) -> None:
+def _check_times(times: np.ndarray) -> None:
     """Refuse times that do not increase by equal steps."""
     if times.ndim != 1 or not np.issubdtype(times.dtype, np.datetime64) or np.isnat(times).any():
         raise ValueError(
@@ -79,7 +79,7 @@ def check_times(times: np.ndarray) -> None:
         raise ValueError(f"times must be regular, {apart[0]} apart: got {times[n + 1]} after {times[n]}")
 
 
-def check_values(series: Series) -> None:
+def _check_values(series: Series) -> None:
     """Refuse values that do not fit times and columns, or that are infinite."""
     times, values, columns = series.times, series.values, series.columns
     if tuple(values.shape) != (len(times), len(columns)) or len(set(columns)) != len(columns):
@@ -186,32 +186,32 @@ class Windows:
     dropped: int  # windows left out, for a value was missing
 
 
-def windows(series: Series, target: str, steps: int, horizons: Sequence[int] = (1,), fill: int = 0) -> Windows:
+def windows(series: Series, target: str, length: int, horizons: Sequence[int] = (1,), fill: int = 0) -> Windows:
     """Cut a series into all windows of some steps, each with the values of a column that come after it.
 
     Inputs and targets lie inside the series. Of a series that was split before, no window reaches over a border.
 
     Args:
         target: the column to forecast.
-        steps: how many steps a window shows, with all columns.
+        length: how many steps a window shows, with all columns.
         horizons: how many steps after the last one shown the targets lie.
         fill: fills gaps of the inputs as `fill_forward` does, up to this limit. A target is never filled: the score
             would measure how well a forecaster guesses our filling.
     """
-    if steps < 1 or not horizons or min(horizons) < 1:
-        raise ValueError(f"steps and each of one or more horizons must be at least 1: got {steps=}, {horizons=}")
-    count = len(series) - steps - max(horizons) + 1
+    if length < 1 or not horizons or min(horizons) < 1:
+        raise ValueError(f"length and each of one or more horizons must be at least 1: got {length=}, {horizons=}")
+    count = len(series) - length - max(horizons) + 1
     if count < 1:
-        least = steps + max(horizons)
+        least = length + max(horizons)
         raise ValueError(f"series must be at least {least} long, steps + the largest horizon: got {len(series)}")
     truth, shown = series[target], fill_forward(series, fill).values
-    last = torch.arange(count) + steps - 1  # the last step that each window shows
+    last = torch.arange(count) + length - 1  # the last step that each window shows
     targets = truth[last[:, None] + torch.tensor(horizons)]  # (windows, horizons)
     known = ~shown.isnan().any(1)
-    complete = known.unfold(0, steps, 1)[:count].all(1) & ~targets.isnan().any(1)
+    complete = known.unfold(0, length, 1)[:count].all(1) & ~targets.isnan().any(1)
     if not complete.any():
         raise ValueError(f"series must hold a window without missing values: got none of {count}, {series.missing=}")
-    inputs = shown.unfold(0, steps, 1)[:count][complete].transpose(1, 2).contiguous()  # (windows, steps, columns)
+    inputs = shown.unfold(0, length, 1)[:count][complete].transpose(1, 2).contiguous()  # (windows, steps, columns)
     return Windows(inputs, targets[complete], series.times[last[complete].numpy()], count - len(inputs))
 
 
@@ -236,13 +236,13 @@ class Scaler:
         std = ((values - mean) ** 2).nanmean(0).sqrt()
         return cls(series.columns, mean, torch.where(std > 0, std, 1.0))
 
-    def scale(self, series: Series) -> Series:
+    def transform(self, series: Series) -> Series:
         """Scale a series with the same columns."""
         if series.columns != self.columns:
             raise ValueError(f"series must have the columns {self.columns}: got {series.columns}")
         return Series(series.times, ((series.values.double() - self.mean) / self.std).float(), self.columns)
 
-    def restore(self, values: Float[Tensor, "*shape"], column: str) -> Float[Tensor, "*shape"]:
+    def inverse_transform(self, values: Float[Tensor, "*shape"], column: str) -> Float[Tensor, "*shape"]:
         """Give scaled values of one column, such as forecasts of it, their unit back."""
         if column not in self.columns:
             raise ValueError(f"column must be one of {', '.join(self.columns)}: got {column!r}")

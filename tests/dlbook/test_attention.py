@@ -1,0 +1,375 @@
+"""Attention: equal to PyTorch in value and every gradient; what a mask hides changes nothing."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+from dlbook.attention import MultiHeadAttention, attend, attention_weights
+from dlbook.masks import causal_mask, padding_mask
+from dlbook.positions import apply_rotary
+from tests.helpers.equations import equation
+from tests.helpers.references import assert_same, random, tensor
+
+few = settings(max_examples=25)
+SHAPES = dict(
+    batch=st.integers(0, 3),
+    heads=st.integers(1, 3),
+    queries=st.integers(1, 5),
+    keys=st.integers(1, 5),
+    d=st.integers(1, 4),
+    seed=st.integers(0, 99),
+)
+
+
+def random_mask(*shape):
+    """Draw a mask that hides about half, but never all from a query."""
+    mask = torch.rand(shape) < 0.5
+    return mask | (torch.arange(shape[-1]) == torch.randint(shape[-1], (*shape[:-1], 1)))
+
+
+def layer(dim, heads, **options):
+    """Make attention in float64, with no parameter zero."""
+    torch.manual_seed(0)
+    return MultiHeadAttention(dim, heads, **options).double()
+
+
+# --- attend -----------------------------------------------------------------------------------------------------------
+
+
+@few
+@given(**SHAPES, v=st.integers(1, 3), masked=st.sampled_from(["", "queries keys", "heads", "batch keys"]))
+def test_attend_equals_torch(batch, heads, queries, keys, d, v, masked, seed):
+    torch.manual_seed(seed)
+    shapes = {"queries keys": (queries, keys), "heads": (heads, queries, keys), "batch keys": (batch, 1, 1, keys)}
+    mask = random_mask(*shapes[masked]) if masked else None
+    inputs = random(batch, heads, queries, d), random(batch, heads, keys, d), random(batch, heads, keys, v)
+    assert_same(lambda *qkv: attend(*qkv, mask)[0], lambda *qkv: F.scaled_dot_product_attention(*qkv, mask), *inputs)
+
+
+@few
+@given(**SHAPES)
+def test_weights_sum_to_one_over_what_may_be_seen(batch, heads, queries, keys, d, seed):
+    torch.manual_seed(seed)
+    query, key, mask = random(batch, heads, queries, d), random(batch, heads, keys, d), torch.rand(queries, keys) < 0.4
+    averages, weights = attend(1e3 * query, key, torch.ones(batch, heads, keys, 1).double(), mask)
+    assert (weights >= 0).all() and not weights[..., ~mask].any()
+    sees = mask.any(1).double()
+    assert_close(weights.sum(-1), sees.expand(batch, heads, queries))
+    assert_close(averages[..., 0], weights.sum(-1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_a_query_that_sees_nothing_gets_zeros_and_passes_no_gradient_on(dtype):
+    torch.manual_seed(0)
+    mask = torch.tensor([[True, False, True], [False, False, False]])
+    query, key, value = (torch.randn(n, 4, dtype=dtype, requires_grad=True) for n in (2, 3, 3))
+    with torch.autograd.set_detect_anomaly(True):
+        y, weights = attend(query, key, value, mask)
+        y[1].sum().backward()
+    assert not y[1].any() and not weights[1].any()
+    assert not any(leaf.grad.any() for leaf in (query, key, value))
+    assert_close(y, F.scaled_dot_product_attention(query, key, value, mask))  # PyTorch defines it alike
+
+
+@few
+@given(**SHAPES, filling=st.sampled_from([1e3, -1e3, 1e100]))
+def test_what_is_hidden_changes_nothing(batch, heads, queries, keys, d, seed, filling):
+    torch.manual_seed(seed)
+    mask = random_mask(batch, 1, 1, keys)
+    query, key, value = random(batch, heads, queries, d), random(batch, heads, keys, d), random(batch, heads, keys, d)
+    hidden = ~mask.transpose(2, 3)  # (batch, 1, keys, 1)
+    other = attend(query, torch.where(hidden, filling, key), torch.where(hidden, filling, value), mask)
+    assert all(map(torch.equal, attend(query, key, value, mask), other))
+
+
+@few
+@given(**SHAPES)
+def test_the_order_of_the_keys_does_not_matter(batch, heads, queries, keys, d, seed):
+    torch.manual_seed(seed)
+    query, key, value = random(batch, heads, queries, d), random(batch, heads, keys, d), random(batch, heads, keys, d)
+    mask, order = random_mask(queries, keys), torch.randperm(keys)
+    y, weights = attend(query, key, value, mask)
+    again, other = attend(query, key[:, :, order], value[:, :, order], mask[:, order])
+    assert_close(again, y)
+    assert_close(other, weights[..., order])
+
+
+# --- masks ------------------------------------------------------------------------------------------------------------
+
+
+def test_masks():
+    assert causal_mask(3).tolist() == [[True, False, False], [True, True, False], [True, True, True]]
+    assert causal_mask(2, offset=1).tolist() == [[True, True, False], [True, True, True]]
+    assert causal_mask(1, offset=3).tolist() == [[True] * 4]
+    assert causal_mask(0, offset=3).shape == (0, 3)
+    assert padding_mask(torch.tensor([[5, 3, 0], [0, 0, 0]])).tolist() == [[[[True, True, False]]], [[[False] * 3]]]
+    assert padding_mask(torch.tensor([[5, 3, 0]]), pad=3).tolist() == [[[[True, False, True]]]]
+
+
+@few
+@given(steps=st.integers(1, 6), heads=st.integers(1, 2), rotary=st.booleans(), fused=st.booleans(), data=st.data())
+def test_the_future_cannot_change_the_past(steps, heads, rotary, fused, data):
+    attention, x = layer(4 * heads, heads, rotary=rotary, fused=fused), random(2, steps, 4 * heads)
+    t, mask = data.draw(st.integers(0, steps - 1)), causal_mask(steps)
+    changed = x.clone()
+    changed[:, t] += 1
+    y, other = attention(x, None, mask), attention(changed, None, mask)
+    assert torch.equal(y[:, :t], other[:, :t])
+    assert (y[:, t:] != other[:, t:]).flatten(2).any(2).all()
+
+
+# --- heads ------------------------------------------------------------------------------------------------------------
+
+
+def torch_copy(ours, dim, bias):
+    """Make PyTorch's layer with the weights of ours."""
+    theirs = nn.MultiheadAttention(dim, ours.heads, bias=bias, batch_first=True).double()
+    parts = ours.query, ours.key, ours.value
+    weights = {"in_proj_weight": torch.cat([part.weight for part in parts]), "out_proj.weight": ours.output.weight}
+    if bias:
+        weights |= {"in_proj_bias": torch.cat([part.bias for part in parts]), "out_proj.bias": ours.output.bias}
+    theirs.load_state_dict(weights)
+    return theirs
+
+
+@few
+@given(
+    **{**SHAPES, "batch": st.integers(1, 3)},
+    cross=st.booleans(),
+    bias=st.booleans(),
+    masked=st.sampled_from(["", "keys", "each"]),
+)
+def test_heads_equal_torch(batch, heads, queries, keys, d, seed, cross, bias, masked):
+    ours = layer(d * heads, heads, bias=bias)
+    theirs, keys = torch_copy(ours, d * heads, bias), keys if cross else queries
+    torch.manual_seed(seed)
+    mask = {"keys": random_mask(batch, 1, 1, keys), "each": random_mask(batch, 1, queries, keys)}.get(masked)
+    hidden = {
+        "keys": lambda: {"key_padding_mask": ~mask[:, 0, 0]},
+        "each": lambda: {"attn_mask": ~mask.expand(-1, heads, -1, -1).flatten(0, 1)},
+    }.get(masked, dict)()
+
+    def our(x, memory=None):
+        return ours(x, None if memory is None else ours.project_kv(memory), mask)
+
+    def their(x, memory=None):
+        memory = x if memory is None else memory
+        return theirs(x, memory, memory, **hidden)[0]
+
+    inputs = [random(batch, queries, d * heads)] + [random(batch, keys, d * heads)] * cross
+    assert_same(our, their, *inputs)  # and leaves gradients in the weights
+    for name in ("weight", "bias")[: 1 + bias]:
+        parts = [getattr(part, name).grad for part in (ours.query, ours.key, ours.value)]
+        assert_close(torch.cat(parts), getattr(theirs, f"in_proj_{name}").grad)
+        assert_close(getattr(ours.output, name).grad, getattr(theirs.out_proj, name).grad)
+    weights = theirs(inputs[0], inputs[-1], inputs[-1], **hidden, average_attn_weights=False)[1]
+    arguments = (inputs[0], ours.project_kv(inputs[-1]), mask)
+    assert_close(attention_weights(ours, *arguments), {"": weights.detach()})
+
+
+@few
+@given(**SHAPES, rotary=st.booleans(), bias=st.booleans(), masked=st.booleans())
+def test_fused_is_the_same(batch, heads, queries, keys, d, seed, rotary, bias, masked):
+    d = 2 * d
+    ours, fused = (layer(d * heads, heads, bias=bias, rotary=rotary, fused=fused) for fused in (False, True))
+    torch.manual_seed(seed)
+    mask = torch.rand(batch, 1, queries, queries) < 0.5 if masked else None
+    assert_same(lambda x: ours(x, None, mask), lambda x: fused(x, None, mask), random(batch, queries, d * heads))
+    for mine, yours in zip(ours.parameters(), fused.parameters(), strict=True):
+        assert_close(mine.grad, yours.grad)
+
+
+@few
+@given(**SHAPES, rotary=st.booleans(), fused=st.booleans())
+def test_what_is_remembered_need_not_be_computed_again(batch, heads, queries, keys, d, seed, rotary, fused):
+    attention = layer(2 * d * heads, heads, rotary=rotary, fused=fused)
+    torch.manual_seed(seed)
+    x, mask = random(batch, keys + queries, 2 * d * heads), causal_mask(keys + queries)
+    seen = attention.project_kv(x[:, keys:], attention.project_kv(x[:, :keys]))
+    assert_close(seen, attention.project_kv(x), rtol=0, atol=1e-13)
+    y = attention(x[:, keys:], seen, causal_mask(queries, keys))
+    assert_close(y, attention(x, None, mask)[:, keys:], rtol=0, atol=1e-13)
+
+
+def test_without_positions_a_permutation_goes_through():
+    x, order = random(2, 6, 8), torch.randperm(6, generator=torch.Generator().manual_seed(0))
+    plain, rotary = layer(8, 2), layer(8, 2, rotary=True)
+    assert_close(plain(x[:, order]), plain(x)[:, order])
+    assert (rotary(x[:, order]) - rotary(x)[:, order]).abs().max() > 1e-3
+
+
+def test_rotary_heads_turn_queries_and_keys():
+    attention, x = layer(8, 2, rotary=True), random(1, 5, 8)
+    parts = attention.query, attention.key, attention.value
+    query, key, value = (part(x).view(1, 5, 2, 4).transpose(1, 2) for part in parts)
+    averages = F.scaled_dot_product_attention(apply_rotary(query), apply_rotary(key), value)
+    assert_close(attention(x), attention.output(averages.transpose(1, 2).reshape(1, 5, 8)))
+
+
+def test_weights_of_a_model_are_watched_and_no_more():
+    model = nn.Sequential(layer(4, 2), nn.Tanh(), layer(4, 1, fused=True))
+    x = random(2, 3, 4)
+    weights = attention_weights(model, x)
+    assert [(name, tuple(found.shape)) for name, found in weights.items()] == [("0", (2, 2, 3, 3)), ("2", (2, 1, 3, 3))]
+    for found in weights.values():
+        assert_close(found.sum(-1), torch.ones_like(found[..., 0]))
+    assert not any(part._forward_hooks for part in model)
+    with pytest.raises(RuntimeError):
+        attention_weights(model, x[..., :2])
+    assert not any(part._forward_hooks for part in model)
+
+
+def test_overfits_a_tiny_batch():
+    torch.manual_seed(0)
+    attention, place = MultiHeadAttention(16, 2), torch.tensor([3, 0, 4, 1, 2])
+    x, output = torch.randn(4, 5, 16), nn.Linear(16, 16)
+    x[..., :5] = torch.eye(5) * 3  # so that a step can look for another
+    target = x[:, place]
+    optimizer = torch.optim.Adam([*attention.parameters(), *output.parameters()], lr=0.03)
+    for _ in range(120):
+        optimizer.zero_grad()
+        loss = (output(attention(x)) - target).square().mean()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.02
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ((10, 3), "dim must be a multiple of heads: got dim=10, heads=3"),
+        ((0, 1), "dim and heads must be at least 1: got dim=0, heads=1"),
+        ((4, 0), "heads=0"),
+        ((6, 2, True, True), "dim / heads must be even for rotary positions, which take pairs: got dim=6, heads=2"),
+    ],
+)
+def test_errors(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        MultiHeadAttention(*arguments)
+
+
+# --- the equations, as printed ----------------------------------------------------------------------------------------
+
+
+def dot(a, b):
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+def scores_by_index(q, k, root=math.sqrt):
+    return [[dot(q_i, k_j) / root(len(q_i)) for k_j in k] for q_i in q]
+
+
+def softmax_by_index(s, m=None):
+    """Divide each exp(s[i][j]), where m[i][j] is 1, by the sum of those of its row."""
+    m = m or [[1] * len(row) for row in s]
+    powers = [[seen * math.exp(score) for seen, score in zip(*rows, strict=True)] for rows in zip(m, s, strict=True)]
+    return [[power / sum(row) for power in row] for row in powers]
+
+
+def averages_by_index(a, v):
+    return [[sum(a_ij * v_j[c] for a_ij, v_j in zip(row, v, strict=True)) for c in range(len(v[0]))] for row in a]
+
+
+def transposed(matrix):
+    return [list(column) for column in zip(*matrix, strict=True)]
+
+
+def three(keys=4):
+    """Draw queries, keys and values with other numbers of each; return them as lists too."""
+    torch.manual_seed(0)
+    tensors = random(4, 3), random(keys, 3), random(keys, 2)
+    return tensors, [part.tolist() for part in tensors]
+
+
+@equation(
+    "3.4.3a",
+    "dlbook.attention.attend",
+    scores_by_index,
+    lambda q, k: scores_by_index(q, k, root=lambda d: 1),  # without the scale
+    lambda q, k: scores_by_index(q, k, root=lambda d: d),  # d instead of its root
+    lambda q, k: scores_by_index(k, q),  # queries and keys exchanged: a transpose
+    lambda q, k: [[-score for score in row] for row in scores_by_index(q, k)],  # a sign
+)
+def test_scores_as_printed(formula):
+    (query, key, value), (q, k, _) = three()
+    _, weights = attend(query, key, value)
+    assert_close(weights, tensor(softmax_by_index(formula(q, k))))
+
+
+def attention_by_index(s, v):
+    return averages_by_index(softmax_by_index(s), v)
+
+
+@equation(
+    "3.4.3b",
+    "dlbook.attention.attend",
+    attention_by_index,
+    lambda s, v: averages_by_index(transposed(softmax_by_index(transposed(s))), v),  # softmax over the queries
+    lambda s, v: averages_by_index(transposed(softmax_by_index(s)), v),  # a transpose
+    lambda s, v: averages_by_index([[math.exp(score) for score in row] for row in s], v),  # without the sum
+    lambda s, v: averages_by_index(s, v),  # without softmax
+)
+def test_averages_as_printed(formula):
+    (query, key, value), (q, k, v) = three()
+    averages, _ = attend(query, key, value)
+    assert_close(averages, tensor(formula(scores_by_index(q, k), v)))
+
+
+def causal(s, sees=lambda i, j: j <= i):
+    return softmax_by_index(s, [[int(sees(i, j)) for j in range(len(row))] for i, row in enumerate(s)])
+
+
+@equation(
+    "3.4.3c",
+    "dlbook.attention.attend",
+    causal,
+    lambda s: causal(s, lambda i, j: j >= i),  # the future instead of the past
+    lambda s: causal(s, lambda i, j: j <= max(i - 1, 0)),  # an index shift: without the step itself
+    lambda s: causal(s, lambda i, j: True),  # without the mask
+    lambda s: [[a * (j <= i) for j, a in enumerate(row)] for i, row in enumerate(softmax_by_index(s))],  # after softmax
+)
+def test_masked_weights_as_printed(formula):
+    (query, key, value), (q, k, _) = three()
+    _, weights = attend(query, key, value, causal_mask(4))
+    assert_close(weights, tensor(formula(scores_by_index(q, k))))
+
+
+def project(W, x, b):
+    return [dot(row, x) + bias for row, bias in zip(W, b, strict=True)]
+
+
+def heads_by_index(W, b, x, z, heads, width=None, order=1, join=lambda parts: [n for part in parts for n in part]):
+    """Project, attend in each head h to its numbers hd ... hd + d - 1, stand the heads side by side, project."""
+    q = [project(W["query"], step, b["query"]) for step in x]
+    k, v = ([project(W[name], step, b[name]) for step in z] for name in ("key", "value"))
+    d, found = len(q[0]) // heads, []
+    for h in range(heads)[::order]:
+        own = [[step[h * d : h * d + d] for step in steps] for steps in (q, k, v)]
+        s = scores_by_index(own[0], own[1], root=lambda n: math.sqrt(width or n))
+        found.append(averages_by_index(softmax_by_index(s), own[2]))
+    return [project(W["output"], join([head[i] for head in found]), b["output"]) for i in range(len(x))]
+
+
+@equation(
+    "3.4.3d",
+    "dlbook.attention.MultiHeadAttention",
+    heads_by_index,
+    lambda W, b, x, z, heads: heads_by_index(W, b, x, z, 1),  # one wide head
+    lambda W, b, x, z, heads: heads_by_index(W, b, x, z, heads, width=len(x[0])),  # scaled by the whole width
+    lambda W, b, x, z, heads: heads_by_index(W, b, x, z, heads, order=-1),  # the heads in another order
+    lambda W, b, x, z, heads: heads_by_index(W | {"key": W["value"], "value": W["key"]}, b, x, z, heads),  # exchanged
+    lambda W, b, x, z, heads: heads_by_index({n: transposed(w) for n, w in W.items()}, b, x, z, heads),  # transposes
+    lambda W, b, x, z, heads: heads_by_index(W, b, x, x, heads),  # keys and values from x
+)
+def test_heads_as_printed(formula):
+    attention, x, z = layer(6, 2), random(1, 3, 6), random(1, 3, 6)
+    W = {name: part.weight.tolist() for name, part in attention.named_children()}
+    b = {name: part.bias.tolist() for name, part in attention.named_children()}
+    expected = formula(W, b, x[0].tolist(), z[0].tolist(), 2)
+    assert_close(attention(x, attention.project_kv(z))[0], tensor(expected))

@@ -1,0 +1,306 @@
+"""Blocks: equal to PyTorch's layers under copied weights, pre- and post-norm, forward and backward."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+from dlbook.blocks import Block, Decoder, Encoder, FeedForward, LayerNorm, Residual
+from dlbook.masks import causal_mask
+from tests.helpers.equations import equation
+from tests.helpers.references import assert_same, random, tensor
+
+few = settings(max_examples=20)
+SHAPES = dict(
+    batch=st.integers(1, 3),
+    steps=st.integers(1, 5),
+    heads=st.integers(1, 3),
+    d=st.integers(1, 3),
+    hidden=st.integers(1, 5),
+    norm_first=st.booleans(),
+    activation=st.sampled_from(["relu", "gelu"]),
+    seed=st.integers(0, 99),
+)
+FUNCTIONS = {"relu": F.relu, "gelu": F.gelu}
+
+
+def fill(model):
+    """Make a model float64, with no parameter zero or one."""
+    torch.manual_seed(0)
+    for parameter in model.double().parameters():
+        nn.init.normal_(parameter, std=0.5)
+    return model
+
+
+# --- layer normalisation ----------------------------------------------------------------------------------------------
+
+
+@few
+@given(batch=st.integers(0, 3), steps=st.integers(0, 4), dim=st.integers(1, 6), seed=st.integers(0, 99))
+def test_layer_norm_equals_torch(batch, steps, dim, seed):
+    ours, theirs = fill(LayerNorm(dim)), nn.LayerNorm(dim).double()
+    theirs.load_state_dict(ours.state_dict())
+    torch.manual_seed(seed)
+    assert_same(ours, theirs, 3 + 2 * random(batch, steps, dim))
+    for name in ("weight", "bias"):
+        assert_close(ours.get_parameter(name).grad, theirs.get_parameter(name).grad)
+    assert LayerNorm(dim).eps == theirs.eps
+
+
+def normalised(x, gamma, beta, eps=1e-5, correction=0, centre=True, root=math.sqrt):
+    """Subtract the mean over the d numbers of a step, divide by the root of variance + eps; scale and shift each."""
+    d = len(x)
+    mean = sum(x) / d
+    var = sum((x_k - mean) ** 2 for x_k in x) / (d - correction)
+    return [g * (x_k - centre * mean) / root(var + eps) + b for x_k, g, b in zip(x, gamma, beta, strict=True)]
+
+
+@equation(
+    "3.4.4c",
+    "dlbook.blocks.LayerNorm",
+    normalised,
+    lambda x, gamma, beta: normalised(x, gamma, beta, correction=1),  # d - 1
+    lambda x, gamma, beta: normalised(x, gamma, beta, eps=0),  # without eps
+    lambda x, gamma, beta: normalised(x, gamma, beta, centre=False),  # without the mean
+    lambda x, gamma, beta: normalised(x, gamma, beta, root=lambda v: v),  # the variance itself
+    lambda x, gamma, beta: normalised(x, beta, gamma),  # scale and shift exchanged
+)
+def test_layer_norm_as_printed(formula):
+    norm, x = fill(LayerNorm(5)), random(3, 5) + 1
+    expected = [formula(step.tolist(), norm.weight.tolist(), norm.bias.tolist()) for step in x]
+    assert_close(norm(x), tensor(expected), rtol=1e-7, atol=1e-9)
+
+
+# --- the dense layers -------------------------------------------------------------------------------------------------
+
+
+def dense(W, x, b):
+    return [sum(w * v for w, v in zip(row, x, strict=True)) + c for row, c in zip(W, b, strict=True)]
+
+
+def gelu(z):
+    return z * (1 + math.erf(z / math.sqrt(2))) / 2
+
+
+def feed_forward_by_index(x, W_1, b_1, W_2, b_2, f):
+    return dense(W_2, [f(z) for z in dense(W_1, x, b_1)], b_2)
+
+
+@equation(
+    "3.4.4d",
+    "dlbook.blocks.FeedForward",
+    feed_forward_by_index,
+    lambda x, W_1, b_1, W_2, b_2, f: [f(z) for z in feed_forward_by_index(x, W_1, b_1, W_2, b_2, f)],  # f twice
+    lambda x, W_1, b_1, W_2, b_2, f: feed_forward_by_index(x, W_1, b_1, W_2, b_2, lambda z: z),  # without f
+    lambda x, W_1, b_1, W_2, b_2, f: feed_forward_by_index(x, W_1, [0] * len(b_1), W_2, b_2, f),  # without a bias
+    lambda x, W_1, b_1, W_2, b_2, f: feed_forward_by_index(x, list(zip(*W_2, strict=True)), b_1, W_2, b_2, f),  # W_2ᵀ
+)
+def test_feed_forward_as_printed(formula):
+    for activation, f in ((F.relu, lambda z: max(0.0, z)), (F.gelu, gelu)):
+        layers, x = fill(FeedForward(3, 5, activation)), random(2, 3)
+        weights = [parameter.tolist() for parameter in layers.parameters()]
+        assert_close(layers(x), tensor([formula(step.tolist(), *weights, f) for step in x]))
+
+
+# --- a block ----------------------------------------------------------------------------------------------------------
+
+
+def torch_weights(block):
+    """Name and arrange the parameters of a block, or their gradients, as PyTorch does."""
+
+    def attention(name, part):
+        names = ("query", "key", "value")
+        of = {f"{name}.in_proj_{kind}": [getattr(getattr(part, n), kind) for n in names] for kind in ("weight", "bias")}
+        return of | {f"{name}.out_proj.{kind}": [getattr(part.output, kind)] for kind in ("weight", "bias")}
+
+    found = attention("self_attn", block.attention)
+    if block.cross is not None:
+        found |= attention("multihead_attn", block.cross)
+    modules = {f"norm{n}": around.norm for n, around in enumerate(block.around, 1)}
+    modules |= {"linear1": block.feed_forward.expand, "linear2": block.feed_forward.contract}
+    return found | {f"{n}.{kind}": [getattr(m, kind)] for n, m in modules.items() for kind in ("weight", "bias")}
+
+
+def torch_copy(block, norm_first, activation):
+    """Make PyTorch's layer with the weights of a block."""
+    kind = nn.TransformerEncoderLayer if block.cross is None else nn.TransformerDecoderLayer
+    sizes = block.feed_forward.expand.in_features, block.attention.heads, block.feed_forward.expand.out_features
+    theirs = kind(*sizes, 0.0, activation, batch_first=True, norm_first=norm_first).double()
+    theirs.load_state_dict({name: torch.cat(parts) for name, parts in torch_weights(block).items()})
+    return theirs
+
+
+def assert_same_gradients(block, theirs):
+    for name, parts in torch_weights(block).items():
+        assert_close(torch.cat([part.grad for part in parts]), theirs.get_parameter(name).grad)
+
+
+@few
+@given(**SHAPES, fused=st.booleans(), masked=st.sampled_from(["", "causal", "padding"]))
+def test_a_block_equals_torchs_encoder_layer(
+    batch, steps, heads, d, hidden, norm_first, activation, seed, fused, masked
+):
+    ours = fill(Block(d * heads, heads, hidden, FUNCTIONS[activation], norm_first=norm_first, fused=fused))
+    theirs = torch_copy(ours, norm_first, activation)
+    torch.manual_seed(seed)
+    real = torch.arange(steps) < torch.randint(1, steps + 1, (batch, 1))
+    mask = {"causal": causal_mask(steps), "padding": real[:, None, None]}.get(masked)
+    hiding = {"causal": {"src_mask": ~causal_mask(steps)}, "padding": {"src_key_padding_mask": ~real}}.get(masked, {})
+    x = random(batch, steps, d * heads)
+    assert_same(lambda x: ours(x, mask)[0], lambda x: theirs(x, **hiding), x)
+    assert_same_gradients(ours, theirs)
+
+
+@few
+@given(**SHAPES, fused=st.booleans(), sources=st.integers(1, 4))
+def test_a_block_with_a_memory_equals_torchs_decoder_layer(
+    batch, steps, heads, d, hidden, norm_first, activation, seed, fused, sources
+):
+    ours = fill(Block(d * heads, heads, hidden, FUNCTIONS[activation], cross=True, norm_first=norm_first, fused=fused))
+    theirs = torch_copy(ours, norm_first, activation)
+    torch.manual_seed(seed)
+    real = torch.arange(sources) < torch.randint(1, sources + 1, (batch, 1))
+    mask, hiding = causal_mask(steps), {"tgt_mask": ~causal_mask(steps), "memory_key_padding_mask": ~real}
+
+    def our(x, memory):
+        return ours(x, mask, None, ours.cross.project_kv(memory), real[:, None, None])[0]
+
+    x, memory = random(batch, steps, d * heads), random(batch, sources, d * heads)
+    assert_same(our, lambda x, memory: theirs(x, memory, **hiding), x, memory)
+    assert_same_gradients(ours, theirs)
+
+
+def parts(block):
+    """Return layer normalisations and parts of a block as functions of all steps, in the order of the sums."""
+    return [around.norm for around in block.around], [block.attention, block.feed_forward]
+
+
+@equation(
+    "3.4.4e",
+    "dlbook.blocks.Residual",
+    lambda x, norm, part: x + part(norm(x)),
+    lambda x, norm, part: norm(x) + part(norm(x)),  # adds what is normalised
+    lambda x, norm, part: norm(x + part(x)),  # post-norm
+    lambda x, norm, part: part(norm(x)),  # without the sum
+    lambda x, norm, part: x - part(norm(x)),  # a sign
+)
+def test_a_pre_norm_block_as_printed(formula):
+    block, x = fill(Block(6, 2)), random(2, 4, 6)
+    expected = x
+    for norm, part in zip(*parts(block), strict=True):
+        expected = formula(expected, norm, part)
+    assert_close(block(x)[0], expected)
+
+
+@equation(
+    "3.4.4f",
+    "dlbook.blocks.Residual",
+    lambda x, norm, part: norm(x + part(x)),
+    lambda x, norm, part: x + norm(part(x)),  # normalises the part alone
+    lambda x, norm, part: x + part(norm(x)),  # pre-norm
+    lambda x, norm, part: norm(part(x)),  # without the sum
+    lambda x, norm, part: norm(x - part(x)),  # a sign
+)
+def test_a_post_norm_block_as_printed(formula):
+    block, x = fill(Block(6, 2, norm_first=False)), random(2, 4, 6)
+    expected = x
+    for norm, part in zip(*parts(block), strict=True):
+        expected = formula(expected, norm, part)
+    assert_close(block(x)[0], expected)
+
+
+def test_dropout_silences_parts_in_training_only():
+    torch.manual_seed(0)
+    around, x = Residual(1000, dropout=0.25), torch.zeros(4, 1000)
+    y = torch.ones(4, 1000)
+    assert around.leave(x, y).eq(0).float().mean().item() == pytest.approx(0.25, abs=0.03)
+    assert torch.equal(around.eval().leave(x, y), y)
+    stack = Encoder(1, 4, 1, dropout=0.5)
+    assert [part.rate for part in stack.modules() if hasattr(part, "rate")] == [0.5] * 3
+    x = torch.randn(1, 3, 4)
+    assert not torch.equal(stack(x), stack(x))
+    assert torch.equal(stack.eval()(x), stack(x))
+
+
+@pytest.mark.parametrize("kind", [Encoder, Decoder])
+def test_dropout_silences_what_comes_into_a_stack(kind):
+    torch.manual_seed(0)
+    stack, x = kind(1, 1000, 1, hidden=1, dropout=0.25), torch.ones(1, 4, 1000)
+    stack.blocks, stack.norm = nn.ModuleList(), nn.Identity()  # what is left
+    y = stack(x) if kind is Encoder else stack(x)[0]
+    assert y.eq(0).float().mean().item() == pytest.approx(0.25, abs=0.03)
+
+
+# --- stacks -----------------------------------------------------------------------------------------------------------
+
+
+def stacked_copy(ours, norm_first, kind):
+    layer = torch_copy(ours.blocks[0], norm_first, "gelu")
+    norm = nn.LayerNorm(layer.linear1.in_features).double() if norm_first else None
+    theirs = kind(layer, len(ours.blocks), norm)
+    for block, copy in zip(ours.blocks, theirs.layers, strict=True):
+        copy.load_state_dict({name: torch.cat(parts) for name, parts in torch_weights(block).items()})
+    if norm_first:
+        norm.load_state_dict(ours.norm.state_dict())
+    return theirs
+
+
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor")
+@pytest.mark.parametrize("norm_first", [True, False])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_stacks_equal_torch(norm_first, layers):
+    encoder = fill(Encoder(layers, 6, 2, norm_first=norm_first))
+    decoder = fill(Decoder(layers, 6, 2, norm_first=norm_first, cross=True))
+    their_encoder = stacked_copy(encoder, norm_first, nn.TransformerEncoder)
+    their_decoder = stacked_copy(decoder, norm_first, nn.TransformerDecoder)
+    real = torch.tensor([[True] * 4, [True, True, False, False]])
+
+    def our(x, y):
+        memory = decoder.project_kv(encoder(x, real[:, None, None]))
+        return decoder(y, (), memory, real[:, None, None])[0]
+
+    def their(x, y):
+        memory = their_encoder(x, src_key_padding_mask=~real)
+        return their_decoder(y, memory, tgt_mask=~causal_mask(3), memory_key_padding_mask=~real)
+
+    assert_same(our, their, random(2, 4, 6), random(2, 3, 6))
+    for block, copy in zip(decoder.blocks, their_decoder.layers, strict=True):
+        assert_same_gradients(block, copy)
+
+
+@few
+@given(
+    steps=st.integers(1, 6),
+    cut=st.integers(0, 6),
+    layers=st.integers(1, 2),
+    cross=st.booleans(),
+    rotary=st.booleans(),
+    norm_first=st.booleans(),
+    fused=st.booleans(),
+)
+def test_a_decoder_goes_on_from_its_state(steps, cut, layers, cross, rotary, norm_first, fused):
+    options = dict(cross=cross, rotary=rotary, norm_first=norm_first, fused=fused)
+    decoder, x, cut = fill(Decoder(layers, 4, 2, **options)), random(2, steps, 4), min(cut, steps)
+    memory = decoder.project_kv(random(2, 3, 4)) if cross else ()
+    y, state = decoder(x, (), memory)
+    first, past = decoder(x[:, :cut], (), memory)
+    second, end = decoder(x[:, cut:], past, memory)
+    assert_close(torch.cat([first, second], 1), y, rtol=0, atol=1e-12)
+    assert_close(end, state, rtol=0, atol=1e-12)
+
+
+def test_without_positions_an_encoder_does_not_know_the_order():
+    encoder, x, order = fill(Encoder(2, 6, 3)), random(2, 5, 6), torch.tensor([3, 0, 4, 1, 2])
+    assert_close(encoder(x[:, order]), encoder(x)[:, order])
+
+
+def test_errors():
+    with pytest.raises(ValueError, match="layers must be at least 1: got 0"):
+        Encoder(0, 4, 2)
+    with pytest.raises(ValueError, match="dim must be a multiple of heads: got dim=4, heads=3"):
+        Decoder(1, 4, 3)

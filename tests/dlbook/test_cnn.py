@@ -1,0 +1,271 @@
+"""Networks for pictures. Batch normalisation equal to PyTorch, the article's network to Keras, all to ours."""
+
+import os
+
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+from dlbook import conv, losses
+from dlbook.activations import softmax
+from dlbook.cnn import CNN, BatchNorm2d, ConvBlock, ResidualBlock, ResNet
+from dlbook.network import he_normal_
+from tests.helpers.equations import equation
+from tests.helpers.references import assert_same, random, tensor
+
+os.environ["KERAS_BACKEND"] = "torch"
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: BatchNorm2d(0), "channels must be at least 1: got 0"),
+        (lambda: BatchNorm2d(2)(torch.ones(1, 2, 1, 1)), "at least 2 values of each channel to train with: got 1"),
+        (lambda: ConvBlock(1, 2, 4), "kernel must be odd: got 4"),
+        (lambda: ResNet(widths=(), residual=()), "widths must be at least 1 each"),
+        (lambda: ResNet(residual=(1, 1)), r"as many of them and not none: got .*residual=\(1, 1\)"),
+        (lambda: ResNet(side=7), "side must be at least 8, to be halved 3 times: got 7"),
+    ],
+)
+def test_errors(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+# --- batch normalisation ----------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3))
+def test_batch_norm_equals_torch(batch, channels, height, width):
+    assume(batch * height * width > 1)
+    torch.manual_seed(0)
+    ours, theirs = BatchNorm2d(channels).double(), nn.BatchNorm2d(channels).double()
+    for parameter in ours.parameters():
+        nn.init.normal_(parameter)
+    theirs.load_state_dict(ours.state_dict(), strict=False)
+    for _ in range(2):
+        x = 3 + 2 * random(batch, channels, height, width)
+        assert_same(ours, theirs, x)
+        ours.zero_grad(), theirs.zero_grad()
+        loss_of = [(layer(x) ** 3).sum() for layer in (ours, theirs)]
+        for loss in loss_of:
+            loss.backward()
+        assert_close(ours.weight.grad, theirs.weight.grad)
+        assert_close(ours.bias.grad, theirs.bias.grad)
+        assert_close(ours.running_mean, theirs.running_mean)
+        assert_close(ours.running_var, theirs.running_var)
+    ours.eval(), theirs.eval()
+    assert_same(ours, theirs, random(batch, channels, height, width))
+    assert ours(random(0, channels, 2, 2)).shape == (0, channels, 2, 2)
+
+
+# --- the networks -----------------------------------------------------------------------------------------------------
+
+
+def by_hand(model):
+    """Let a network compute with this module's functions instead of PyTorch's layers, with the same weights."""
+
+    def convolve(layer):
+        return lambda x: conv.conv2d(x, layer.weight, layer.bias, layer.stride, layer.padding)
+
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            module.forward = convolve(module)
+        if isinstance(module, nn.MaxPool2d):
+            module.forward = lambda x: conv.max_pool2d(x, 2)
+        for name, child in module.named_children():
+            if isinstance(child, nn.BatchNorm2d):
+                norm = BatchNorm2d(child.num_features).double()
+                norm.load_state_dict(child.state_dict(), strict=False)
+                setattr(module, name, norm)
+    return model
+
+
+@pytest.mark.parametrize("make", [CNN, ResNet, lambda: ResNet(residual=(0, 0, 0)), lambda: ResidualBlock(1)])
+def test_networks_equal_the_same_by_hand(make, monkeypatch):
+    torch.manual_seed(0)
+    ours, theirs = make().double(), make().double()
+    theirs.load_state_dict(ours.state_dict())
+    x = random(6, 1, 28, 28).requires_grad_()
+    again = x.detach().clone().requires_grad_()
+    with monkeypatch.context() as patch:
+        expected = theirs(again)
+        (expected**2).sum().backward()
+        patch.setattr(F, "max_pool2d", conv.max_pool2d)
+        found = by_hand(ours)(x)
+        (found**2).sum().backward()
+    assert_close(found, expected)
+    assert_close(x.grad, again.grad)
+    for (name, mine), yours in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        assert_close(mine.grad, yours.grad, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_the_article_s_network_has_121930_parameters():
+    assert sum(p.numel() for p in CNN().parameters()) == 121_930
+
+
+def keras_copy(ours):
+    """Build the article's program in Keras and give it our weights."""
+    keras = pytest.importorskip("keras")
+    layers = keras.layers
+    theirs = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Conv2D(32, (3, 3), activation="relu"),
+            layers.MaxPooling2D((2, 2)),
+            layers.Conv2D(64, (3, 3), activation="relu"),
+            layers.MaxPooling2D((2, 2)),
+            layers.Flatten(),
+            layers.Dense(64, activation="relu"),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+    for layer, (weight, bias) in keras_weights(ours, theirs):
+        layer.set_weights([weight.detach().numpy(), bias.detach().numpy()])
+    return keras, theirs
+
+
+def keras_weights(ours, theirs, of=lambda parameter: parameter):
+    """Pair Keras' layers with ours, whose weights (or gradients) are put into Keras' order."""
+    layers = [layer for layer in theirs.layers if layer.weights]
+    mine = [(of(layer.weight), of(layer.bias)) for layer in (ours.conv1, ours.conv2, ours.hidden, ours.output)]
+    orders = [
+        lambda w: w.permute(2, 3, 1, 0),
+        lambda w: w.permute(2, 3, 1, 0),
+        lambda w: w.view(64, 64, 5, 5).permute(2, 3, 1, 0).reshape(1600, 64),  # Keras flattens with channels last
+        lambda w: w.T,
+    ]
+    return [(layer, (order(weight), bias)) for layer, order, (weight, bias) in zip(layers, orders, mine, strict=True)]
+
+
+def test_the_article_s_network_equals_keras():
+    torch.manual_seed(0)
+    ours = CNN()
+    for layer in (ours.conv1, ours.conv2, ours.hidden, ours.output):
+        nn.init.normal_(layer.bias, std=0.1)  # zero biases would hide a missing one
+    keras, theirs = keras_copy(ours)
+    assert theirs.count_params() == 121_930
+    x, target = torch.rand(20, 1, 28, 28), torch.arange(20) % 10
+    probabilities = theirs(x.permute(0, 2, 3, 1))
+    assert_close(softmax(ours(x)), probabilities, rtol=1e-4, atol=1e-6)
+    loss = losses.cross_entropy(ours(x), target)
+    expected = keras.losses.SparseCategoricalCrossentropy()(target, probabilities)
+    assert_close(loss, expected, rtol=1e-5, atol=1e-6)
+    loss.backward()
+    expected.backward()
+    for layer, (weight, bias) in keras_weights(ours, theirs, of=lambda parameter: parameter.grad):
+        assert_close(weight, layer.kernel.value.grad, rtol=1e-3, atol=1e-6)
+        assert_close(bias, layer.bias.value.grad, rtol=1e-3, atol=1e-6)
+
+
+def test_networks_start_as_they_say():
+    torch.manual_seed(0)
+    glorot, he = CNN(), CNN(init=he_normal_)
+    for name, inputs, outputs in [("conv2", 9 * 32, 9 * 64), ("hidden", 1600, 64)]:
+        assert getattr(glorot, name).weight.var().item() == pytest.approx(2 / (inputs + outputs), rel=0.05)
+        assert getattr(he, name).weight.var().item() == pytest.approx(2 / inputs, rel=0.05)
+    assert not any(getattr(glorot, name).bias.any() for name in ("conv1", "conv2", "hidden", "output"))
+
+
+def test_glorot_equals_keras_in_distribution():
+    keras = pytest.importorskip("keras")
+    theirs = keras.initializers.GlorotUniform(seed=0)((3, 3, 32, 64)).flatten()
+    torch.manual_seed(0)
+    ours = CNN().conv2.weight.detach().flatten()
+    quantiles = torch.linspace(0, 1, 21)
+    assert_close(ours.quantile(quantiles), theirs.detach().quantile(quantiles), rtol=0, atol=0.002)
+
+
+@pytest.mark.parametrize("make", [CNN, ResNet, lambda: ResNet(residual=(0, 0, 0))])
+def test_overfits_a_tiny_batch(make):
+    torch.manual_seed(0)
+    model, x, target = make(), torch.randn(10, 1, 28, 28), torch.arange(10)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for _ in range(25):
+        optimizer.zero_grad()
+        loss = losses.cross_entropy(model(x), target)
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.05
+
+
+def test_resnet_takes_pictures_of_other_sizes_and_channels():
+    model = ResNet(widths=(4, 6), residual=(0, 2), side=32, channels=3, classes=5)
+    assert model(torch.randn(2, 3, 32, 32)).shape == (2, 5)
+
+
+# --- the equations, as printed ----------------------------------------------------------------------------------------
+
+
+def mean(values):
+    return sum(values) / len(values)
+
+
+@equation(
+    "4.2a",
+    "dlbook.cnn.CNN",
+    lambda k, c, o: (c * k * k + 1) * o,
+    lambda k, c, o: c * k * k * o,  # without the biases
+    lambda k, c, o: (k * k + 1) * o,  # one channel
+    lambda k, c, o: (c * k * k + 1) * o * 13 * 13,  # without sharing between places
+)
+def test_number_of_parameters_as_printed(formula):
+    layer = CNN().conv2
+    assert_close(torch.tensor(formula(3, 32, 64)), torch.tensor(sum(p.numel() for p in layer.parameters())))
+
+
+def normalised(x, gamma, beta, eps, correction=0, after=0.0):
+    m = mean(x)
+    variance = sum((v - m) ** 2 for v in x) / (len(x) - correction)
+    return [gamma * (v - m) / ((variance + eps) ** 0.5 + after) + beta for v in x]
+
+
+@equation(
+    "4.2b",
+    "dlbook.cnn.BatchNorm2d",
+    normalised,
+    lambda x, g, b, eps: normalised(x, g, b, eps, correction=1),  # divided by one less
+    lambda x, g, b, eps: normalised(x, g, -b, eps),  # a sign
+    lambda x, g, b, eps: [v + mean(x) * g for v in normalised(x, g, b, eps)],  # the mean left in
+)
+def test_batch_norm_as_printed(formula):
+    torch.manual_seed(0)
+    x, layer = random(2, 3, 2, 2) + 1, BatchNorm2d(3).double()
+    nn.init.normal_(layer.weight), nn.init.normal_(layer.bias)
+    y = layer(x)
+    for c in range(3):
+        expected = formula(x[:, c].flatten().tolist(), layer.weight[c].item(), layer.bias[c].item(), layer.eps)
+        assert_close(y[:, c].flatten(), tensor(expected))
+
+
+@equation(
+    "4.2d",
+    "dlbook.cnn.ResidualBlock",
+    lambda x, change: [[max(0.0, a + b) for a, b in zip(*rows, strict=True)] for rows in zip(x, change, strict=True)],
+    lambda x, change: [[max(0.0, b) for b in row] for row in change],  # without the way round
+    lambda x, change: [[max(0.0, a - b) for a, b in zip(*rows, strict=True)] for rows in zip(x, change, strict=True)],
+    lambda x, change: [
+        [a + max(0.0, b) for a, b in zip(*rows, strict=True)] for rows in zip(x, change, strict=True)
+    ],  # ReLU before the sum
+)
+def test_residual_block_as_printed(formula):
+    torch.manual_seed(0)
+    block, x = ResidualBlock(2).double(), random(2, 2, 4, 4)
+    inner = conv.conv2d(x, block.conv1.weight, padding=1)
+    inner = F.batch_norm(inner, None, None, block.norm1.weight, block.norm1.bias, training=True).relu()
+    change = F.batch_norm(
+        conv.conv2d(inner, block.conv2.weight, padding=1),
+        None,
+        None,
+        block.norm2.weight,
+        block.norm2.bias,
+        training=True,
+    )
+    expected = formula(x.flatten(1).tolist(), change.flatten(1).tolist())
+    assert_close(block(x).flatten(1), tensor(expected))

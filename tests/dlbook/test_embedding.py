@@ -1,0 +1,377 @@
+"""Skip-gram: gradients by hand equal to autograd, pairs equal to counting, and a made-up language that is learnt."""
+
+import math
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.testing import assert_close
+
+from dlbook.embedding import (
+    SkipGram,
+    complete_analogies,
+    draw_pairs,
+    keep_probability,
+    most_similar,
+    negative_sampling_loss,
+    noise_distribution,
+    rank_correlation,
+    sgd_step_,
+    softmax_gradient,
+    softmax_loss,
+    train_skip_gram,
+)
+from tests.helpers.equations import equation
+from tests.helpers.references import random, tensor
+
+few = settings(max_examples=20)
+
+
+def make(words=5, dim=3):
+    """Make a model in float64, with no vector zero."""
+    torch.manual_seed(0)
+    model = SkipGram(words, dim).double()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter)
+    return model
+
+
+def draw(words, batch, seed=1):
+    return torch.randint(words, (batch,), generator=torch.Generator().manual_seed(seed))
+
+
+# --- full softmax -----------------------------------------------------------------------------------------------------
+
+
+def probability_by_index(u, v, w, c, swapped=False, over_centres=False):
+    """p(c | w) = exp(u_c · v_w) / sum over j of exp(u_j · v_w)."""
+
+    def power(c, w):
+        a, b = (u[w], v[c]) if swapped else (u[c], v[w])
+        return math.exp(sum(x * y for x, y in zip(a, b, strict=True)))
+
+    return power(c, w) / sum(power(c, j) if over_centres else power(j, w) for j in range(len(u)))
+
+
+@equation(
+    "3.4.1a",
+    "dlbook.embedding.SkipGram",
+    probability_by_index,
+    lambda *inputs: probability_by_index(*inputs, swapped=True),  # the vectors the wrong way round
+    lambda *inputs: probability_by_index(*inputs, over_centres=True),  # the article's sum, over the centres
+)
+def test_probability_as_printed(formula):
+    model = make()
+    u, v = model.context.tolist(), model.centre.tolist()
+    expected = [[formula(u, v, w, c) for c in range(5)] for w in range(5)]
+    assert_close(model(torch.arange(5)).softmax(1), tensor(expected))
+
+
+@equation(
+    "3.4.1b",
+    "dlbook.embedding.softmax_loss",
+    lambda p, pairs: -sum(math.log(p[w][c]) for w, c in pairs) / len(pairs),
+    lambda p, pairs: sum(math.log(p[w][c]) for w, c in pairs) / len(pairs),  # a sign
+    lambda p, pairs: -sum(math.log(p[c][w]) for w, c in pairs) / len(pairs),  # centre and context exchanged
+    lambda p, pairs: -sum(math.log(p[w][c]) for w, c in pairs),  # the sum
+)
+def test_loss_as_printed(formula):
+    model, w, c = make(), draw(5, 8), draw(5, 8, seed=2)
+    p = model(torch.arange(5)).softmax(1).tolist()
+    loss = softmax_loss(model, w, c)
+    assert_close(loss, tensor(formula(p, list(zip(w.tolist(), c.tolist(), strict=True)))))
+    assert_close(loss, nn.functional.cross_entropy(model.centre[w] @ model.context.T, c))
+
+
+def gradient_by_index(p, u, v, pairs, sign=1, truth=1, exchanged=False):
+    """Add up, over the pairs, (p_j - [j = c]) u_j for v_w, and (p_j - [j = c]) v_w for every u_j."""
+    words, dim = range(len(u)), range(len(u[0]))
+    of_v, of_u = ([[0.0] * len(dim) for _ in words] for _ in range(2))
+    for w, c in pairs:
+        for j in words:
+            error = sign * (p[w][j] - truth * (j == c)) / len(pairs)
+            for i in dim:
+                of_v[w][i] += error * (v if exchanged else u)[j][i]
+                of_u[j][i] += error * (u if exchanged else v)[w][i]
+    return of_v, of_u
+
+
+@equation(
+    "3.4.1c",
+    "dlbook.embedding.softmax_gradient",
+    gradient_by_index,
+    lambda *inputs: gradient_by_index(*inputs, sign=-1),  # a sign
+    lambda *inputs: gradient_by_index(*inputs, truth=0),  # without the word that came
+    lambda *inputs: gradient_by_index(*inputs, exchanged=True),  # the other table
+)
+def test_gradient_as_printed(formula):
+    model, w, c = make(), draw(5, 8), draw(5, 8, seed=2)
+    p = model(torch.arange(5)).softmax(1).tolist()
+    pairs = list(zip(w.tolist(), c.tolist(), strict=True))
+    expected = formula(p, model.context.tolist(), model.centre.tolist(), pairs)
+    assert_close(softmax_gradient(model, w, c), tuple(map(tensor, expected)))
+
+
+@few
+@given(st.integers(1, 7), st.integers(1, 4), st.integers(1, 10))
+def test_the_gradient_by_hand_equals_autograd(words, dim, batch):
+    model, w, c = make(words, dim), draw(words, batch), draw(words, batch, seed=2)
+    expected = torch.autograd.grad(softmax_loss(model, w, c), [model.centre, model.context])
+    assert_close(softmax_gradient(model, w, c), expected)
+
+
+# --- negative sampling ------------------------------------------------------------------------------------------------
+
+
+def negative_loss_by_index(u, v, pairs, negatives, k, sign=-1, weight=None, positive=1):
+    """Average -log σ(u_c · v_w) - k/N sum over n of log σ(-u_n · v_w) over the pairs."""
+
+    def log_sigmoid(c, w, sign):
+        return -math.log(1 + math.exp(-sign * sum(x * y for x, y in zip(u[c], v[w], strict=True))))
+
+    weight = k / len(negatives) if weight is None else weight
+    total = 0.0
+    for w, c in pairs:
+        total -= positive * log_sigmoid(c, w, 1) + weight * sum(log_sigmoid(n, w, sign) for n in negatives)
+    return total / len(pairs)
+
+
+@equation(
+    "3.4.1d",
+    "dlbook.embedding.negative_sampling_loss",
+    negative_loss_by_index,
+    lambda *inputs: negative_loss_by_index(*inputs, sign=1),  # a sign
+    lambda *inputs: negative_loss_by_index(*inputs, weight=1),  # each negative counted in full
+    lambda *inputs: negative_loss_by_index(*inputs, positive=0),  # without the pair itself
+)
+def test_negative_sampling_as_printed(formula):
+    model, w, c, negatives = make(), draw(5, 8), draw(5, 8, seed=2), draw(5, 7, seed=3)
+    pairs = list(zip(w.tolist(), c.tolist(), strict=True))
+    expected = formula(model.context.tolist(), model.centre.tolist(), pairs, negatives.tolist(), 4)
+    assert_close(negative_sampling_loss(model, w, c, negatives, k=4), tensor(expected))
+
+
+@few
+@given(st.integers(1, 7), st.integers(1, 4), st.integers(1, 10), st.integers(1, 6), st.integers(1, 6))
+def test_a_step_goes_down_the_gradient(words, dim, batch, shared, k):
+    model, w, c, negatives = make(words, dim), draw(words, batch), draw(words, batch, 2), draw(words, shared, 3)
+    loss = batch * negative_sampling_loss(model, w, c, negatives, k)
+    gradients = torch.autograd.grad(loss, [model.centre, model.context])
+    expected = [p.detach() - 0.1 * g for p, g in zip(model.parameters(), gradients, strict=True)]
+    sgd_step_(model, w, c, negatives, 0.1, k)
+    assert_close([p.detach() for p in model.parameters()], expected)
+
+
+def test_shared_negatives_leave_the_expected_loss_as_it_is():
+    model, w, c = make(words=4), draw(4, 6), draw(4, 6, seed=2)
+    noise = tensor([0.1, 0.2, 0.3, 0.4])
+    v, u = model.centre[w], model.context[c]
+    false = nn.functional.logsigmoid(-v @ model.context.T) @ noise  # the mean over the noise
+    published = -(nn.functional.logsigmoid((v * u).sum(1)) + 5 * false).mean()
+    each = torch.stack([negative_sampling_loss(model, w, c, torch.tensor([n]), k=5) for n in range(4)])
+    assert_close(each @ noise, published)  # one word alone is k times itself; N of them are the mean of such losses
+    together = negative_sampling_loss(model, w, c, torch.tensor([0, 1, 1, 3]), k=5)
+    assert_close(together, each[[0, 1, 1, 3]].mean())
+
+
+# --- the pairs --------------------------------------------------------------------------------------------------------
+
+COUNTS = [1000, 300, 40, 5, 1]
+
+
+@equation(
+    "3.4.1e",
+    "dlbook.embedding.keep_probability",
+    lambda f, t: min(1.0, math.sqrt(t / f) + t / f),
+    lambda f, t: min(1.0, math.sqrt(t / f)),  # the paper's, without the second term
+    lambda f, t: min(1.0, math.sqrt(f / t) + f / t),  # turned over
+    lambda f, t: 1 - min(1.0, math.sqrt(t / f) + t / f),  # to be left out
+)
+def test_subsampling_as_printed(formula):
+    expected = [formula(count / sum(COUNTS), 0.02) for count in COUNTS]
+    assert_close(keep_probability(torch.tensor(COUNTS), 0.02), tensor(expected))
+
+
+@equation(
+    "3.4.1f",
+    "dlbook.embedding.noise_distribution",
+    lambda counts, i: counts[i] ** 0.75 / sum(count**0.75 for count in counts),
+    lambda counts, i: counts[i] / sum(counts),  # without the power
+    lambda counts, i: (counts[i] / sum(counts)) ** 0.75,  # no distribution
+)
+def test_noise_as_printed(formula):
+    expected = [formula(COUNTS, i) for i in range(5)]
+    assert_close(noise_distribution(torch.tensor(COUNTS)), tensor(expected))
+
+
+def test_rare_words_are_kept():
+    keep = keep_probability(torch.tensor([10**6, 100, 0]))
+    assert keep[1:].tolist() == [1, 1] and keep[0] == pytest.approx(math.sqrt(1e-3) + 1e-3, rel=1e-3)
+
+
+@few
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=5), st.integers(1, 5), st.integers(0, 3))
+def test_pairs_stay_in_the_window_and_in_the_sentence(lengths, window, seed):
+    sentences = torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths))
+    tokens = torch.arange(len(sentences))  # every token another word
+    centre, context = draw_pairs(tokens, sentences, window, torch.Generator().manual_seed(seed))
+    found = Counter(zip(centre.tolist(), context.tolist(), strict=True))
+    assert set(found.values()) <= {1}
+    for w in tokens.tolist():
+        reach = max([abs(c - w) for v, c in found if v == w], default=0)
+        same = [c for c in tokens.tolist() if c != w and sentences[c] == sentences[w]]
+        assert reach <= window
+        assert {c for v, c in found if v == w} == {c for c in same if abs(c - w) <= reach}
+        assert reach >= 1 or not same  # a neighbour at distance 1 is always seen
+    again = draw_pairs(tokens, sentences, window, torch.Generator().manual_seed(seed))
+    assert torch.equal(again[0], centre) and torch.equal(again[1], context)
+
+
+def test_near_words_count_more():
+    tokens = torch.arange(20_000)
+    centre, context = draw_pairs(tokens, torch.zeros_like(tokens), 4, torch.Generator().manual_seed(0))
+    shares = (centre - context).abs().bincount()[1:] / (2 * len(tokens))
+    assert_close(shares, torch.tensor([1, 0.75, 0.5, 0.25]), rtol=0, atol=0.02)
+    assert centre[:100].sort().values[-1] > 10_000  # in random order
+
+
+def test_frequent_words_are_thinned_out_first():
+    tokens = torch.arange(10_000) % 2
+    pairs = draw_pairs(tokens, torch.zeros_like(tokens), 1, torch.Generator().manual_seed(0), torch.tensor([0.5, 0.0]))
+    assert pairs[0].shape == pytest.approx((10_000 / 2,), rel=0.05)  # a quarter is left, with a neighbour on each side
+    assert not pairs[0].any() and not pairs[1].any()  # and those around a word left out have become neighbours
+    none = draw_pairs(tokens, torch.zeros_like(tokens), 1, torch.Generator(), torch.tensor([0.0, 0.0]))
+    assert [len(part) for part in none] == [0, 0]
+
+
+# --- learning ---------------------------------------------------------------------------------------------------------
+
+
+def two_topics(sentences=400, length=10):
+    """Make sentences of words 0 to 4 and of words 5 to 9, never mixed."""
+    generator = torch.Generator().manual_seed(0)
+    words = torch.randint(5, (sentences, length), generator=generator) + 5 * (torch.arange(sentences) % 2)[:, None]
+    return words.flatten(), torch.arange(sentences).repeat_interleave(length)
+
+
+def test_words_of_one_topic_come_together():
+    tokens, sentences = two_topics()
+    torch.manual_seed(0)
+    model, counts = SkipGram(10, 8), tokens.bincount()
+    pairs = train_skip_gram(model, tokens, sentences, counts, epochs=5, batch_size=256, threshold=1.0)
+    assert pairs / (5 * len(tokens)) == pytest.approx(
+        2 * sum((6 - n) / 5 * (10 - n) / 10 for n in range(1, 6)), rel=0.02
+    )
+    for word in range(10):
+        found, cosines = most_similar(model.centre.detach(), word, count=4)
+        assert set(found.tolist()) == set(range(5 * (word // 5), 5 * (word // 5) + 5)) - {word}
+        assert (cosines > 0.8).all()
+
+
+def test_divergence_is_said():
+    tokens, sentences = two_topics()
+    with pytest.raises(
+        FloatingPointError, match="rate or batch / shared is too large: got rate=1e.20, batch=64, shared=1"
+    ):
+        train_skip_gram(SkipGram(10, 8), tokens, sentences, tokens.bincount(), threshold=1.0, lr=1e20, batch_size=64, shared_negatives=1)
+
+
+def test_a_seed_decides():
+    tokens, sentences = two_topics(20)
+    results = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(0)
+        model = SkipGram(10, 4)
+        train_skip_gram(model, tokens, sentences, tokens.bincount(), epochs=3, threshold=1.0, seed=seed)
+        results.append(model.centre.detach())
+    assert torch.equal(*results[:2]) and not torch.equal(*results[1:])
+
+
+def test_overfits_a_tiny_batch():
+    torch.manual_seed(0)
+    model, w, c = SkipGram(6, 8), torch.arange(6), torch.tensor([3, 4, 5, 0, 1, 2])
+    assert softmax_loss(model, w, c).item() == pytest.approx(math.log(6))  # before learning all are alike
+    for _ in range(300):
+        for parameter, gradient in zip(model.parameters(), softmax_gradient(model, w, c), strict=True):
+            parameter.data -= 3 * gradient
+    assert softmax_loss(model, w, c).item() < 0.05
+
+
+def test_vectors_start_as_in_the_authors_program():
+    torch.manual_seed(0)
+    model = SkipGram(1000, 50)
+    assert model.centre.abs().max().item() == pytest.approx(0.01, rel=0.01) and not model.context.any()
+    assert abs(model.centre.mean().item()) < 1e-4
+
+
+# --- what vectors are good for ----------------------------------------------------------------------------------------
+
+
+def cosine(x, y):
+    norm = math.sqrt(sum(a * a for a in x)) * math.sqrt(sum(b * b for b in y))
+    return sum(a * b for a, b in zip(x, y, strict=True)) / norm
+
+
+def unit(x):
+    return [a / math.sqrt(sum(b * b for b in x)) for a in x]
+
+
+def analogy_by_index(vectors, a, b, c, signs=(-1, 1, 1), exclude=True, prepare=unit):
+    """Find the d, other than a, b and c, whose vector has the greatest cosine with v_b - v_a + v_c."""
+    v = [prepare(vector) for vector in vectors]
+    target = [sum(s * x for s, x in zip(signs, parts, strict=True)) for parts in zip(v[a], v[b], v[c], strict=True)]
+    return max((d for d in range(len(v)) if not exclude or d not in (a, b, c)), key=lambda d: cosine(v[d], target))
+
+
+@equation(
+    "3.4.1g",
+    "dlbook.embedding.complete_analogies",
+    analogy_by_index,
+    lambda *inputs: analogy_by_index(*inputs, signs=(1, -1, 1)),  # a and b exchanged
+    lambda *inputs: analogy_by_index(*inputs, exclude=False),  # the three words allowed
+    lambda *inputs: analogy_by_index(*inputs, prepare=lambda vector: vector),  # vectors of any length
+)
+def test_analogies_as_printed(formula):
+    torch.manual_seed(0)
+    vectors, questions = random(30, 4) * torch.rand(30, 1) * 5, torch.randint(30, (600, 3))
+    expected = [formula(vectors.tolist(), *question) for question in questions.tolist()]
+    found = complete_analogies(vectors, questions).tolist()
+    assert found == expected
+
+
+def test_neighbours_are_those_of_greatest_cosine():
+    vectors = random(20, 4)
+    found, cosines = most_similar(vectors, 3, count=5)
+    expected = [cosine(vectors[3].tolist(), vector) for vector in vectors.tolist()]
+    assert 3 not in found.tolist()
+    assert found.tolist() == sorted((n for n in range(20) if n != 3), key=lambda n: -expected[n])[:5]
+    assert_close(cosines, tensor([expected[n] for n in found.tolist()]))
+
+
+@few
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=3, max_size=12))
+def test_rank_correlation_equals_scipy(pairs):
+    stats = pytest.importorskip("scipy.stats")
+    x, y = tensor(pairs).T
+    if len(set(x.tolist())) == 1 or len(set(y.tolist())) == 1:
+        assert math.isnan(rank_correlation(x, y))
+    else:
+        assert rank_correlation(x, y) == pytest.approx(stats.spearmanr(x, y).statistic)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda t: SkipGram(0, 3), "words and dim must be at least 1: got words=0, dim=3"),
+        (lambda t: SkipGram(3, 0), "got words=3, dim=0"),
+        (lambda t: keep_probability(t, 0.0), "threshold must be greater than 0: got 0.0"),
+        (lambda t: draw_pairs(t, t, 0, torch.Generator()), "window must be at least 1, .*: got window=0, 3 for 3"),
+        (lambda t: draw_pairs(t, t[1:], 1, torch.Generator()), "sentences one for each token: got window=1, 2 for 3"),
+    ],
+)
+def test_errors(call, message, unchecked):
+    with pytest.raises(ValueError, match=message):
+        call(torch.arange(3))

@@ -1,0 +1,265 @@
+"""Outputs of recurrent networks, the article's forecaster as in Keras, PyTorch's layers with our weights."""
+
+import math
+import os
+from functools import partial
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.testing import assert_close
+
+from dlbook.activations import relu, sigmoid, tanh
+from dlbook.forecast import Forecaster, Readout, as_torch
+from dlbook.losses import quantile_loss
+from dlbook.network import Dense, he_normal_
+from dlbook.recurrent import GRUCell, LSTMCell, Recurrent, RNNCell
+from tests.helpers.equations import equation
+from tests.helpers.references import random, tensor
+
+os.environ["KERAS_BACKEND"] = "torch"
+
+# --- the output -------------------------------------------------------------------------------------------------------
+
+
+def test_the_usual_output_is_a_dense_layer():
+    torch.manual_seed(0)
+    ours, theirs, h = Readout(4, 3).double(), nn.Linear(4, 3).double(), random(2, 5, 4).requires_grad_()
+    theirs.load_state_dict({"weight": ours.weight_ho, "bias": ours.bias})
+    assert_close(ours(h), theirs(h))
+    ours(h).square().sum().backward()
+    theirs(h).square().sum().backward()
+    assert_close(ours.weight_ho.grad, theirs.weight.grad)
+    assert_close(ours.bias.grad, theirs.bias.grad)
+    assert ours.weight_xo is None and [name for name, _ in ours.named_parameters()] == ["weight_ho", "bias"]
+
+
+def test_the_articles_output_is_a_dense_layer_of_both():
+    torch.manual_seed(0)
+    ours, theirs = Readout(4, 3, inputs=2, activation=tanh).double(), nn.Linear(6, 3).double()
+    nn.init.normal_(ours.bias)
+    theirs.load_state_dict({"weight": torch.cat([ours.weight_ho, ours.weight_xo], 1), "bias": ours.bias})
+    h, x = random(2, 5, 4), random(2, 5, 2)
+    assert_close(ours(h, x), torch.tanh(theirs(torch.cat([h, x], -1))))
+    assert_close(ours(h[:, 3], x[:, 3]), ours(h, x)[:, 3])  # one step is no different
+
+
+def test_a_readout_starts_as_told():
+    torch.manual_seed(0)
+    readout = Readout(300, 200, inputs=100, init=he_normal_)
+    assert readout.weight_ho.var().item() == pytest.approx(2 / 300, rel=0.05)
+    assert readout.weight_xo.var().item() == pytest.approx(2 / 100, rel=0.05)
+    assert Readout(300, 200).weight_ho.abs().max().item() == pytest.approx(math.sqrt(6 / 500), rel=0.01)
+
+
+def output_by_index(W_ho, h, W_xo, x, b, f, sign=1):
+    return [
+        f(sum(w * v for w, v in zip(row, h, strict=True)) + sum(w * v for w, v in zip(more, x, strict=True)) + sign * c)
+        for row, more, c in zip(W_ho, W_xo, b, strict=True)
+    ]
+
+
+@equation(
+    "3.3.2a",
+    "dlbook.forecast.Readout",
+    output_by_index,
+    lambda W_ho, h, W_xo, x, b, f: output_by_index(W_ho, h, W_xo, [0] * 2, b, f),  # without the input
+    lambda W_ho, h, W_xo, x, b, f: output_by_index(W_ho, h, W_xo, x, b, f, sign=-1),  # a sign
+    lambda W_ho, h, W_xo, x, b, f: output_by_index(W_ho, h, W_xo, x, b, lambda z: z),  # without f
+)
+def test_the_articles_output_as_printed(formula):
+    torch.manual_seed(0)
+    readout, h, x = Readout(3, 3, inputs=2, activation=sigmoid).double(), random(3), random(2)
+    nn.init.normal_(readout.bias)
+    W_ho, W_xo, b = (parameter.tolist() for parameter in (readout.weight_ho, readout.weight_xo, readout.bias))
+    expected = formula(W_ho, h.tolist(), W_xo, x.tolist(), b, lambda z: 1 / (1 + math.exp(-z)))
+    assert_close(readout(h, x), tensor(expected))
+
+
+@equation(
+    "3.3.2b",
+    "dlbook.forecast.Readout",
+    lambda W, h, b: [sum(w * v for w, v in zip(row, h, strict=True)) + c for row, c in zip(W, b, strict=True)],
+    lambda W, h, b: [sum(w * v for w, v in zip(row, h, strict=True)) for row in W],  # without the bias
+    lambda W, h, b: [sum(W[i][j] * h[i] for i in range(len(h))) + c for j, c in enumerate(b)],  # a transpose
+)
+def test_the_usual_output_as_printed(formula):
+    torch.manual_seed(0)
+    readout, h = Readout(3, 3).double(), random(3)
+    nn.init.normal_(readout.bias)
+    assert_close(readout(h), tensor(formula(readout.weight_ho.tolist(), h.tolist(), readout.bias.tolist())))
+
+
+# --- PyTorch's layers with our weights --------------------------------------------------------------------------------
+
+CELLS = {
+    "tanh": RNNCell,
+    "torch.tanh": partial(RNNCell, activation=torch.tanh),
+    "relu": partial(RNNCell, activation=relu, biases=2),
+    "lstm": LSTMCell,
+    "lstm2": partial(LSTMCell, biases=2),
+    "gru": GRUCell,
+}
+
+
+@given(
+    kind=st.sampled_from(sorted(CELLS)), layers=st.integers(1, 3), directions=st.integers(1, 2), double=st.booleans()
+)
+def test_torchs_layers_give_the_same(kind, layers, directions, double):
+    torch.manual_seed(0)
+    dtype = torch.float64 if double else torch.float32
+    ours = Recurrent(CELLS[kind], 2, 3, layers, directions).to(dtype)
+    for parameter in ours.parameters():
+        nn.init.normal_(parameter, std=0.7)
+    theirs, x = as_torch(ours), torch.randn(2, 4, 2, dtype=dtype)
+    (y, state), (expected, end) = ours(x), theirs(x)
+    assert_close(y, expected)
+    assert_close(state, end if isinstance(end, tuple) else (end,))
+    trained = [parameter for parameter in theirs.parameters() if parameter.requires_grad]
+    assert sum(p.numel() for p in trained) == sum(p.numel() for p in ours.parameters())
+    y.square().sum().backward()
+    expected.square().sum().backward()
+    for mine, yours in zip(ours.parameters(), trained, strict=True):
+        assert mine.data_ptr() != yours.data_ptr()  # a copy
+        assert_close(mine.grad, yours.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_torch_has_two_functions_only():
+    with pytest.raises(ValueError, match="activation must be tanh or relu for PyTorch's layer: got <function sigmoid"):
+        as_torch(Recurrent(partial(RNNCell, activation=sigmoid), 1, 1))
+
+
+# --- the forecaster ---------------------------------------------------------------------------------------------------
+
+
+def test_the_forecaster_is_the_articles_program_in_keras():
+    keras = pytest.importorskip("keras")
+    torch.manual_seed(0)
+    ours = Forecaster()
+    nn.init.normal_(ours.output.bias)
+    theirs = keras.Sequential([keras.Input((24, 1)), keras.layers.LSTM(50, activation="tanh"), keras.layers.Dense(1)])
+    assert theirs.count_params() == sum(p.numel() for p in ours.parameters()) == 10_400 + 51
+    (cell,), dense = ours.recurrent.cells, ours.output
+    mine = [cell.weight_ih, cell.weight_hh, cell.bias_ih, dense.weight, dense.bias]
+
+    def in_keras_order(of):
+        return [of(parameter).T if parameter.ndim == 2 else of(parameter) for parameter in mine]
+
+    theirs.set_weights([weight.numpy() for weight in in_keras_order(lambda parameter: parameter.detach())])
+    x, target = torch.randn(32, 24, 1), torch.randn(32, 1)
+    assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
+    nn.functional.mse_loss(ours(x), target).backward()
+    keras.ops.mean(keras.losses.mean_squared_error(target, theirs(x))).backward()
+    for gradient, weight in zip(in_keras_order(lambda parameter: parameter.grad), theirs.weights, strict=True):
+        assert_close(gradient, weight.value.grad, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", [LSTMCell, GRUCell, RNNCell, partial(LSTMCell, biases=2)])
+def test_the_fused_forecaster_is_the_same(cell):
+    x, models = torch.randn(4, 6, 3), []
+    for fused in (False, True):
+        torch.manual_seed(0)
+        models.append(Forecaster(3, 7, outputs=2, cell=cell, fused=fused))
+    ours, theirs = models
+    assert isinstance(theirs.recurrent, nn.RNNBase)
+    assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
+    for model in models:  # and so it stays in training: the bias that ours lacks is not trained
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+        for _ in range(5):
+            optimizer.zero_grad()
+            model(x).square().mean().backward()
+            optimizer.step()
+    assert_close(ours(x), theirs(x), rtol=1e-3, atol=1e-4)
+
+
+def test_the_forecaster_starts_as_in_keras():
+    torch.manual_seed(0)
+    model = Forecaster(hidden=400)
+    assert model.output.weight.abs().max().item() == pytest.approx(math.sqrt(6 / 401), rel=0.02)
+    assert not model.output.bias.any()
+    assert model.recurrent.cells[0].bias_ih.sum().item() == 400
+    assert isinstance(model.output, Dense)
+
+
+def test_overfits_a_tiny_batch():
+    torch.manual_seed(0)
+    model, x, target = Forecaster(2, 20, outputs=3), torch.randn(8, 5, 2), torch.randn(8, 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(150):
+        optimizer.zero_grad()
+        loss = nn.functional.mse_loss(model(x), target)
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.01
+
+
+# --- quantiles --------------------------------------------------------------------------------------------------------
+
+
+@equation(
+    "4.3b",
+    "dlbook.losses.quantile_loss",
+    lambda u, tau: max(tau * u, (tau - 1) * u),
+    lambda u, tau: max(tau * -u, (tau - 1) * -u),  # a sign: prediction minus target
+    lambda u, tau: max((1 - tau) * u, -tau * u),  # the level turned over
+    lambda u, tau: abs(u) / 2,  # the median for all
+)
+def test_quantile_loss_as_printed(formula):
+    torch.manual_seed(0)
+    prediction, target, levels = random(4, 5, 3), random(4, 5), [0.05, 0.5, 0.8]
+    costs = [
+        formula(y - q, tau)
+        for row, truth in zip(prediction.flatten(0, 1).tolist(), target.flatten().tolist(), strict=True)
+        for q, tau, y in zip(row, levels, [truth] * 3, strict=True)
+    ]
+    assert_close(quantile_loss(prediction, target, levels), tensor(sum(costs) / len(costs)))
+
+
+def test_quantile_loss_equals_scikit_learn():
+    metrics = pytest.importorskip("sklearn.metrics")
+    torch.manual_seed(0)
+    prediction, target, levels = random(50, 2), random(50), (0.1, 0.9)
+    theirs = [
+        metrics.mean_pinball_loss(target.numpy(), prediction[:, n].numpy(), alpha=tau) for n, tau in enumerate(levels)
+    ]
+    assert quantile_loss(prediction, target, levels).item() == pytest.approx(sum(theirs) / 2)
+    prediction.requires_grad_()
+    quantile_loss(prediction, target, levels).backward()
+    below = (target[:, None] > prediction).double()
+    assert_close(prediction.grad, ((1 - below) - tensor(levels)) / 100)
+
+
+@given(st.floats(0.02, 0.98))
+def test_the_best_constant_is_the_quantile(tau):
+    torch.manual_seed(0)
+    target = random(201)
+    candidates = torch.cat([target, target.mean()[None]])
+    costs = torch.stack([quantile_loss(c.expand(201, 1), target, [tau]) for c in candidates])
+    best = candidates[costs.argmin()]
+    assert (target < best).double().mean() <= tau <= (target <= best).double().mean()
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: Readout(0, 1), "hidden and outputs must be at least 1, and inputs at least 0: got hidden=0"),
+        (lambda: Readout(1, 0), "outputs=0"),
+        (lambda: Readout(1, 1, inputs=-1), "inputs=-1"),
+        (lambda: Readout(1, 1)(torch.ones(1, 1), torch.ones(1, 1)), r"x must be given in .*: got \(1, 1\)"),
+        (lambda: Readout(1, 1, inputs=1)(torch.ones(1, 1)), "x must be given in the article's form, .*: got none"),
+        (lambda: Forecaster(hidden=0), "hidden must be at least 1"),
+        (lambda: Forecaster(outputs=0), "outputs must be at least 1"),
+        (lambda: Forecaster(2)(torch.ones(1, 3, 1)), r"x must have the shape \(batch, steps, 2\)"),
+        (lambda: quantile_loss(random(3, 2), random(3), [0.5]), r"levels must .* of 2 predictions: got \[0.5\]"),
+        (lambda: quantile_loss(random(3, 1), random(3), [1.0]), r"levels must lie between 0 and 1.*got \[1.0\]"),
+        (lambda: quantile_loss(random(3, 2), random(3), [0.0, 0.5]), r"got \[0.0, 0.5\]"),
+    ],
+)
+def test_errors(call, message, unchecked):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,246 @@
+"""Recurrent language models: equal to PyTorch's layers, whole or in chunks; bits as a sum over the text."""
+
+import math
+from functools import partial
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.testing import assert_close
+
+from dlbook.language import LanguageModel, ScaledEmbedding, _detach, bits_per_token, chunk_losses, chunks, perplexity
+from dlbook.recurrent import GRUCell, LSTMCell, Recurrent, RNNCell
+from dlbook.text.decode import beam_search, generate, sample
+from tests.helpers.equations import equation
+from tests.helpers.references import random, tensor
+
+CELLS = {"rnn": RNNCell, "lstm": LSTMCell, "gru": GRUCell}
+few = settings(max_examples=15)
+kinds = st.sampled_from(sorted(CELLS))
+
+
+def make(kind="lstm", symbols=5, dim=3, hidden=4, **options):
+    """Make a model in float64, with no parameter zero."""
+    torch.manual_seed(0)
+    model = LanguageModel(symbols, dim, hidden, cell=CELLS[kind], **options).double()
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            nn.init.normal_(parameter, std=0.7)
+    return model
+
+
+def text(length, symbols=5, seed=0):
+    return torch.randint(symbols, (length,), generator=torch.Generator().manual_seed(seed))
+
+
+class Theirs(nn.Module):
+    """The same of PyTorch's parts."""
+
+    def __init__(self, ours):
+        super().__init__()
+        self.recurrent = ours.recurrent  # itself equal to PyTorch's by tests/test_forecast.py
+        symbols, dim = ours.embedding.weight.shape
+        self.embedding = nn.Embedding(symbols, dim).double()
+        self.output = nn.Linear(ours.output.weight.shape[1], symbols).double()
+        self.embedding.load_state_dict(ours.embedding.state_dict())
+        self.output.load_state_dict(ours.output.state_dict())
+
+
+@few
+@given(kinds, st.integers(1, 3), st.integers(1, 4), st.integers(1, 2), st.booleans())
+def test_equals_torchs_parts(kind, batch, steps, layers, tied):
+    ours = make(kind, dim=4 if tied else 3, layers=layers, tied=tied)
+    assert isinstance(ours.recurrent, nn.RNNBase)
+    theirs = Theirs(ours)
+    tokens = text(batch * steps).view(batch, steps)
+    scores, _ = ours(tokens)
+    expected = theirs.output(theirs.recurrent(theirs.embedding(tokens) * ours.embedding.embedding_dim**0.5)[0])
+    assert_close(scores, expected)
+    weights = random(*scores.shape)
+    (scores * weights).sum().backward(retain_graph=True)
+    mine = [ours.embedding.weight.grad, ours.output.weight.grad, ours.output.bias.grad]
+    parameters = [theirs.embedding.weight, theirs.output.weight, theirs.output.bias]
+    of_embedding, of_output, of_bias = torch.autograd.grad((expected * weights).sum(), parameters)
+    if tied:
+        of_embedding = of_output = of_embedding + of_output  # one matrix in two places
+    assert_close(mine, [of_embedding, of_output, of_bias])
+    assert len([p for p in ours.parameters() if p is ours.embedding.weight or p is ours.output.weight]) == 2 - tied
+
+
+@few
+@given(kinds, st.integers(1, 2))
+def test_the_fused_model_is_the_same(kind, layers):
+    results = []
+    for fused in (False, True):
+        torch.manual_seed(0)
+        model = LanguageModel(5, 3, 4, layers, CELLS[kind], fused=fused)
+        assert isinstance(model.recurrent, nn.RNNBase if fused else Recurrent)
+        scores, state = model(text(6).view(2, 3))
+        results.append(model(text(6, seed=1).view(2, 3), _detach(state))[0])
+    assert_close(*results)
+
+
+@few
+@given(kinds, st.booleans(), st.integers(1, 2), st.integers(1, 6), st.integers(1, 6))
+def test_chunks_are_the_whole(kind, fused, layers, first, second):
+    model = make(kind, layers=layers, fused=fused)
+    tokens = text(2 * (first + second)).view(2, -1)
+    whole, end = model(tokens)
+    before, state = model(tokens[:, :first])
+    after, last = model(tokens[:, first:], state)
+    assert_close(torch.cat([before, after], 1), whole)
+    assert_close(last, end)
+    state, step_by_step = None, []  # and so is one after another, as decoding wants it
+    for token in tokens.unbind(1):
+        scores, state = model.step(state, token)
+        step_by_step.append(scores)
+    assert_close(torch.stack(step_by_step, 1), whole)
+    assert_close(state, end)
+    assert_close(model.prefill(tokens), end)
+    assert all(len(part) == 2 for part in (state if isinstance(state, tuple) else [state]))
+
+
+@few
+@given(st.integers(2, 40), st.integers(1, 4), st.integers(1, 7))
+def test_a_text_is_cut_without_loss(length, batch, steps):
+    tokens = torch.arange(length)
+    if length <= batch:
+        return
+    parts = chunks(tokens, batch, steps)
+    x, target = (torch.cat(part, 1) for part in zip(*parts, strict=True))
+    assert target.equal(x + 1)
+    assert x.flatten().tolist() == list(range(batch * ((length - 1) // batch)))
+    assert all(part.shape[1] == steps for part, _ in parts[:-1]) and 1 <= parts[-1][0].shape[1] <= steps
+
+
+def test_no_gradient_flows_into_the_chunk_before():
+    model, parts = make(), chunks(text(13), batch_size=2, length=3)
+    found = []
+    for loss in chunk_losses(model, parts):
+        model.zero_grad()
+        loss.backward()
+        found.append((loss.item(), model.recurrent.weight_hh_l0.grad.clone()))
+    state = None
+    for (tokens, target), (loss, gradient) in zip(parts, found, strict=True):
+        model.zero_grad()
+        scores, state = model(tokens, state)
+        expected = nn.functional.cross_entropy(scores.flatten(0, 1), target.flatten())
+        expected.backward()
+        state = tuple(part.detach() for part in state)
+        assert loss == pytest.approx(expected.item())
+        assert_close(gradient, model.recurrent.weight_hh_l0.grad)
+
+
+def bits_by_index(p, shift=0, base=2.0, mean=True):
+    """Average -log2 of the probability of each symbol given those before it; p[t] is the table after t symbols."""
+    T = len(p)
+    return -sum(math.log(p[t][0][p[t][1 + shift]], base) for t in range(T)) / (T if mean else 1)
+
+
+@equation(
+    "3.4.2a",
+    "dlbook.language.bits_per_token",
+    bits_by_index,
+    lambda p: bits_by_index(p, base=math.e),  # nats
+    lambda p: bits_by_index(p, shift=1),  # the symbol just read instead of the next
+    lambda p: bits_by_index(p, mean=False),  # the sum
+    lambda p: -bits_by_index(p),  # a sign
+)
+def test_bits_as_printed(formula):
+    model, tokens = make(), text(12)
+    model.train()
+    table, state = [], None
+    for token, following in zip(tokens[:-1], tokens[1:], strict=True):
+        scores, state = model(token.view(1, 1), state)
+        table.append((scores[0, 0].softmax(0).tolist(), following.item(), token.item()))
+    for steps in (1, 4, 256):
+        assert_close(tensor(bits_per_token(model, tokens, length=steps)), tensor(formula(table)))
+
+
+@equation(
+    "3.4.2b",
+    "dlbook.language.perplexity",
+    lambda p: math.prod(1 / q for q in p) ** (1 / len(p)),
+    lambda p: sum(1 / q for q in p) / len(p),  # the arithmetic mean
+    lambda p: math.prod(p) ** (1 / len(p)),  # a sign
+    lambda p: -sum(math.log2(q) for q in p) / len(p),  # without the power
+)
+def test_perplexity_as_printed(formula):
+    probabilities = [0.5, 0.1, 0.02, 0.9]
+    bits = -sum(math.log2(q) for q in probabilities) / 4
+    assert_close(tensor(perplexity(bits)), tensor(formula(probabilities)))
+    assert perplexity(math.log2(7)) == pytest.approx(7)  # seven that are equally likely
+
+
+def test_bits_are_measured_without_dropout():
+    model, tokens = make(dropout=0.5), text(30)
+    assert bits_per_token(model, tokens) == bits_per_token(model, tokens) and model.training
+    assert bits_per_token(model.eval(), tokens) == bits_per_token(make(), tokens) and not model.training
+    assert not model.train()(tokens[None])[0].equal(model(tokens[None])[0])
+    strips = [bits_per_token(model, part) for part in (tokens[:15], tokens[14:29])]
+    assert bits_per_token(model, tokens[:29], batch_size=2) == pytest.approx(sum(strips) / 2)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_it_can_be_decoded(kind):
+    model = make(kind, layers=2)
+    generator = torch.Generator().manual_seed(0)
+    state = model.prefill(text(8).view(2, 4))
+    made = generate(model.step, state, torch.tensor([1, 2]), 6, partial(sample, generator=generator))
+    assert made.shape == (2, 6)
+    found, score = beam_search(model.step, state, torch.tensor([1, 2]), 4, stop=0, beams=3, alpha=0.0)
+    for row in range(2):
+        alone = chosen(state, row)
+        ended = (*found[row].tolist(), 0).index(0) + 1
+        sequence = found[row, :ended]
+        read = torch.cat([torch.tensor([1, 2])[row : row + 1], sequence[:-1]])[None]
+        log_p = model(read, alone)[0].log_softmax(2)[0].gather(1, sequence[:, None]).sum()
+        assert_close(score[row], log_p)
+
+
+def chosen(state, row):
+    parts = state if isinstance(state, tuple) else (state,)
+    parts = tuple(part[row : row + 1] for part in parts)
+    return parts if isinstance(state, tuple) else parts[0]
+
+
+def test_scaled_vectors_are_as_large_as_one():
+    torch.manual_seed(0)
+    embedding = ScaledEmbedding(200, 100)
+    assert embedding.weight.norm(dim=1).mean().item() == pytest.approx(1, rel=0.02)
+    tokens = torch.tensor([[3, 0], [3, 199]])
+    assert_close(embedding(tokens), 10 * embedding.weight[tokens])
+    assert embedding(tokens[:, 0]).std().item() == pytest.approx(1, rel=0.2)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_overfits_a_tiny_text(tied):
+    torch.manual_seed(0)
+    model, parts = LanguageModel(6, 20, 20, tied=tied), chunks(text(41, symbols=6), batch_size=2, length=10)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(60):
+        for loss in chunk_losses(model, parts):
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    assert loss.item() < 0.05 and bits_per_token(model, text(41, symbols=6), batch_size=2) < 0.1
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: LanguageModel(0, 2, 2), "symbols must be at least 1, .*: got symbols=0, dim=2, hidden=2"),
+        (lambda: LanguageModel(2, 3, 2, tied=True), "and dim hidden if tied: got .*dim=3, hidden=2"),
+        (lambda: LanguageModel(2, 0, 2), "inputs and hidden must be at least 1"),
+        (lambda: LanguageModel(2, 2, 0), "inputs and hidden must be at least 1"),
+        (lambda: LanguageModel(2, 2, 2, dropout=1.0), "rate must be at least 0 and less than 1: got 1.0"),
+        (lambda: chunks(text(5), 0, 2), "batch and steps must be at least 1, .*: got batch=0, steps=2 and 5 tokens"),
+        (lambda: chunks(text(5), 1, 0), "got batch=1, steps=0 and 5 tokens"),
+        (lambda: chunks(text(5), 5, 1), "and tokens more than batch: got batch=5, steps=1 and 5 tokens"),
+    ],
+)
+def test_errors(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,545 @@
+"""Recurrent cells: equal to PyTorch and Keras in value and every gradient; padding counts for nothing."""
+
+import math
+import os
+from functools import partial
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.testing import assert_close
+
+from dlbook.activations import relu
+from dlbook.recurrent import Cell, GRUCell, LSTMCell, Recurrent, RNNCell, keras_init_, scan, torch_init_
+from tests.helpers.equations import equation
+from tests.helpers.references import random, tensor
+
+os.environ["KERAS_BACKEND"] = "torch"
+
+KINDS = {
+    "tanh": (RNNCell, nn.RNN),
+    "relu": (partial(RNNCell, activation=relu), partial(nn.RNN, nonlinearity="relu")),
+    "lstm": (LSTMCell, nn.LSTM),
+    "gru": (GRUCell, nn.GRU),
+}
+NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+SHAPES = dict(
+    kind=st.sampled_from(sorted(KINDS)),
+    batch=st.integers(1, 3),
+    steps=st.integers(1, 4),
+    inputs=st.integers(1, 3),
+    hidden=st.integers(1, 4),
+    layers=st.integers(1, 3),
+    directions=st.integers(1, 2),
+)
+
+
+def make(kind, inputs, hidden, layers=1, directions=1, biases=2):
+    """Make our layers in float64, with no parameter zero."""
+    torch.manual_seed(0)
+    cell = KINDS[kind][0] if kind == "gru" else partial(KINDS[kind][0], biases=biases)
+    ours = Recurrent(cell, inputs, hidden, layers, directions).double()
+    for parameter in ours.parameters():
+        nn.init.normal_(parameter, std=0.7)
+    return ours
+
+
+def torch_name(ours, number, name):
+    layer, reverse = divmod(number, ours.directions)
+    return f"{name}_l{layer}{'_reverse' * reverse}"
+
+
+def torch_copy(ours, kind):
+    """Make PyTorch's layers with the weights of ours."""
+    first, layers = ours.cells[0], len(ours.cells) // ours.directions
+    theirs = KINDS[kind][1](
+        first.inputs, first.hidden, layers, batch_first=True, bidirectional=ours.directions == 2
+    ).double()
+    weights = {
+        torch_name(ours, number, name): torch.zeros_like(cell.bias_ih) if value is None else value
+        for number, cell in enumerate(ours.cells)
+        for name, value in ((name, getattr(cell, name)) for name in NAMES)
+    }
+    theirs.load_state_dict(weights)
+    return theirs
+
+
+def run_torch(theirs, x, state, lengths):
+    """Call PyTorch's layer with and return what ours does: one tuple of states, zeros in the padding."""
+    if state is not None:
+        state = state if isinstance(theirs, nn.LSTM) else state[0]
+    if lengths is None:
+        y, end = theirs(x, state)
+    else:
+        packed, end = theirs(pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False), state)
+        y, _ = pad_packed_sequence(packed, batch_first=True, total_length=x.shape[1])
+    return y, end if isinstance(end, tuple) else (end,)
+
+
+def gradients(model, run, *inputs):
+    """Run a model on tensors; return its results, the gradients of the inputs, and that of each parameter by name."""
+    leaves = [value.clone().requires_grad_() for value in inputs]
+    y, end = run(*leaves)
+    generator = torch.Generator().manual_seed(1)
+    loss = sum((part * torch.randn(part.shape, dtype=part.dtype, generator=generator)).sum() for part in (y, *end))
+    loss.backward()
+    of_parameters = {name: parameter.grad for name, parameter in model.named_parameters()}
+    return [y.detach(), *(part.detach() for part in end)], [leaf.grad for leaf in leaves], of_parameters
+
+
+@given(**{**SHAPES, "batch": st.integers(0, 3)}, biases=st.integers(1, 2), begin=st.booleans(), data=st.data())
+def test_layers_equal_torch(kind, batch, steps, inputs, hidden, layers, directions, biases, begin, data):
+    ours = make(kind, inputs, hidden, layers, directions, biases)
+    theirs = torch_copy(ours, kind)
+    lengths = None
+    if batch and data.draw(st.booleans(), label="variable lengths"):
+        lengths = torch.tensor(data.draw(st.lists(st.integers(1, steps), min_size=batch, max_size=batch)))
+    x = random(batch, steps, inputs)
+    state = [random(layers * directions, batch, hidden) for _ in range(ours.cells[0].parts)] if begin else []
+    results = [
+        gradients(ours, lambda x, *state: ours(x, state or None, lengths), x, *state),
+        gradients(theirs, lambda x, *state: run_torch(theirs, x, state or None, lengths), x, *state),
+    ]
+    (values, of_inputs, of_weights), (expected, of_their_inputs, of_their_weights) = results
+    assert_close(values, expected)
+    assert_close(of_inputs, of_their_inputs)
+    assert len(of_weights) == layers * directions * (4 if kind == "gru" else 2 + biases)
+    for name, gradient in of_weights.items():
+        _, number, name = name.split(".")
+        assert_close(gradient, of_their_weights[torch_name(ours, int(number), name)])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cell_takes_torchs_state_dict(kind):
+    torch.manual_seed(0)
+    ours = KINDS[kind][0](3, 4) if kind == "gru" else KINDS[kind][0](3, 4, biases=2)
+    cells = {"tanh": nn.RNNCell, "relu": partial(nn.RNNCell, nonlinearity="relu"), "lstm": nn.LSTMCell}
+    theirs = cells.get(kind, nn.GRUCell)(3, 4)
+    ours.load_state_dict(theirs.state_dict())
+    x, state = torch.randn(2, 3), tuple(torch.randn(2, 4) for _ in range(ours.parts))
+    expected = theirs(x, state if kind == "lstm" else state[0])
+    assert_close(ours(x, state), expected if kind == "lstm" else (expected,))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_second_order(kind):
+    ours, x = make(kind, 2, 2, layers=2), random(1, 3, 2).requires_grad_()
+    assert torch.autograd.gradgradcheck(lambda x: ours(x)[0], (x,))
+
+
+# --- padding ----------------------------------------------------------------------------------------------------------
+
+
+@given(**SHAPES, filling=st.sampled_from([1e3, math.nan, math.inf, -math.inf]), data=st.data())
+def test_padding_changes_nothing(kind, batch, steps, inputs, hidden, layers, directions, filling, data):
+    ours = make(kind, inputs, hidden, layers, directions)
+    drawn = data.draw(st.lists(st.integers(1, steps), min_size=batch, max_size=batch), label="lengths")
+    lengths = torch.tensor(drawn)
+    padding = torch.arange(steps) >= lengths[:, None]
+    x = random(batch, steps, inputs)
+    other = torch.where(padding[:, :, None], filling, x)
+    results = []
+    for sequences in (x, other):
+        ours.zero_grad()
+        results.append(gradients(ours, lambda x: ours(x, None, lengths), sequences))
+    (values, (of_x,), of_weights), (again, (of_other,), of_weights_again) = results
+    assert all(map(torch.equal, values, again))  # to the bit
+    assert torch.equal(of_x, of_other) and not of_x[padding].any()
+    assert all(torch.equal(of_weights[name], of_weights_again[name]) for name in of_weights)
+    assert not values[0][padding].any()
+    for number, length in enumerate(drawn):  # and each sequence as if it were alone
+        y, end = ours(x[number : number + 1, :length])
+        assert_close(values[0][number : number + 1, :length], y)
+        assert_close([part[:, number : number + 1] for part in values[1:]], list(end))
+
+
+@given(**SHAPES, more=st.integers(1, 3))
+def test_more_padding_changes_nothing(kind, batch, steps, inputs, hidden, layers, directions, more):
+    ours, x = make(kind, inputs, hidden, layers, directions), random(batch, steps, inputs)
+    y, end = ours(x)
+    longer = torch.cat([x, random(batch, more, inputs)], 1)
+    padded, again = ours(longer, None, torch.full((batch,), steps))
+    assert_close(padded[:, :steps], y)
+    assert_close(again, end)
+
+
+@given(**{name: SHAPES[name] for name in ("kind", "batch", "steps", "inputs", "hidden")}, data=st.data())
+def test_the_future_cannot_change_the_past(kind, batch, steps, inputs, hidden, data):
+    cell, x = make(kind, inputs, hidden).cells[0], random(batch, steps, inputs)
+    t = data.draw(st.integers(0, steps - 1))
+    changed = x.clone()
+    changed[:, t] += 1
+    (y, _), (other, _) = scan(cell, x), scan(cell, changed)
+    assert torch.equal(y[:, :t], other[:, :t])
+    (y, _), (other, _) = scan(cell, x, reverse=True), scan(cell, changed, reverse=True)
+    assert torch.equal(y[:, t + 1 :], other[:, t + 1 :])
+
+
+# --- Keras ------------------------------------------------------------------------------------------------------------
+
+
+def keras_layer(kind, hidden, **options):
+    keras = pytest.importorskip("keras")
+    layer = {"tanh": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}[kind]
+    return layer(hidden, return_sequences=True, return_state=True, dtype="float64", **options)
+
+
+def in_keras_order(cell, of=lambda parameter: parameter):
+    """Return our weights (or their gradients) as Keras keeps them; its GRU has z before r."""
+
+    def order(values):
+        blocks = of(values).chunk(len(cell.gates))
+        return torch.cat([blocks[n] for n in ((1, 0, 2) if cell.gates == "rzn" else range(len(blocks)))])
+
+    bias = order(cell.bias_ih)
+    if cell.bias_hh is not None:
+        bias = torch.stack([bias, order(cell.bias_hh)])
+    return [order(cell.weight_ih).T, order(cell.weight_hh).T, bias]
+
+
+@pytest.mark.parametrize("kind", ["tanh", "lstm", "gru"])
+@pytest.mark.parametrize("batch, steps, inputs, hidden", [(3, 5, 2, 4), (1, 1, 1, 1), (2, 7, 1, 50)])
+def test_cells_equal_keras(kind, batch, steps, inputs, hidden):
+    cell = make(kind, inputs, hidden, biases=1).cells[0]
+    x, state = random(batch, steps, inputs), [random(batch, hidden) for _ in range(cell.parts)]
+    theirs = keras_layer(kind, hidden)
+    theirs.build(x.shape)
+    theirs.set_weights([weight.detach().numpy() for weight in in_keras_order(cell)])
+    values, of_inputs, _ = gradients(cell, lambda x, *state: scan(cell, x, state), x, *state)
+
+    def run(x, *state):
+        y, *end = theirs(x, initial_state=list(state))
+        return y, tuple(end)
+
+    expected, of_their_inputs, _ = gradients(nn.Module(), run, x, *state)
+    close = partial(assert_close, rtol=1e-3, atol=1e-3) if kind == "tanh" else assert_close  # it adds in float32
+    close(values, expected)
+    close(of_inputs, of_their_inputs)
+    for gradient, weight in zip(in_keras_order(cell, lambda p: p.grad), theirs.weights, strict=True):
+        close(gradient, weight.value.grad)
+
+
+def test_lengths_are_a_mask_of_keras():
+    cell, lengths = make("lstm", 2, 3, biases=1).cells[0], torch.tensor([2, 5, 1])
+    theirs, x = keras_layer("lstm", 3), random(3, 5, 2)
+    theirs.build(x.shape)
+    theirs.set_weights([weight.detach().numpy() for weight in in_keras_order(cell)])
+    y, *end = theirs(x, mask=torch.arange(5) < lengths[:, None])
+    ours, state = scan(cell, x, lengths=lengths)
+    assert_close(list(state), end)
+    assert_close(ours[0, :2], y[0, :2])
+
+
+def test_the_original_gru_is_another_network():
+    cell, x = make("gru", 2, 3).cells[0], random(2, 4, 2)
+    nn.init.zeros_(cell.bias_hh)
+    kernel, recurrent, bias = (weight.detach().numpy() for weight in in_keras_order(cell))
+    same, other = keras_layer("gru", 3), keras_layer("gru", 3, reset_after=False)
+    for theirs, biases in ((same, bias), (other, bias[0])):
+        theirs.build(x.shape)
+        theirs.set_weights([kernel, recurrent, biases])
+    y, _ = scan(cell, x)
+    assert_close(y, same(x)[0])
+    assert_close(y[:, 0], other(x)[0][:, 0])  # from the zero state there is nothing to scale
+    assert (y - other(x)[0])[:, 1:].abs().max() > 0.01
+
+
+def test_the_two_numbers_of_parameters():
+    theirs = keras_layer("lstm", 50)
+    theirs.build((None, 24, 1))
+
+    def count(module):
+        return sum(parameter.numel() for parameter in module.parameters())
+
+    assert count(LSTMCell(1, 50)) == theirs.count_params() == 10_400
+    assert count(LSTMCell(1, 50, biases=2)) == count(nn.LSTM(1, 50)) == 10_600
+    assert count(GRUCell(1, 50)) == count(nn.GRU(1, 50)) == 7_950
+    assert count(RNNCell(1, 50, biases=2)) == count(nn.RNN(1, 50)) == 2_650
+
+
+# --- how weights start ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["tanh", "lstm", "gru"])
+def test_cells_start_as_in_keras(kind):
+    torch.manual_seed(0)
+    cell, theirs = KINDS[kind][0](30, 40), keras_layer(kind, 40)
+    theirs.build((None, 5, 30))
+    weight, recurrent, bias = in_keras_order(cell)
+    kernel, recurrent_kernel, their_bias = (weight.value for weight in theirs.weights)
+    assert_close(bias.double(), their_bias.detach())
+    quantiles = torch.linspace(0, 1, 11)
+    size = kernel.abs().max().item()
+    assert_close(
+        weight.flatten().quantile(quantiles), kernel.float().flatten().quantile(quantiles), atol=0.1 * size, rtol=0
+    )
+    for matrix in (recurrent.double(), recurrent_kernel):
+        assert_close(matrix @ matrix.T, torch.eye(40, dtype=torch.float64), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["tanh", "lstm", "gru"])
+def test_cells_start_as_in_torch(kind):
+    torch.manual_seed(0)
+    ours, theirs = KINDS[kind][0](30, 40, start=torch_init_), KINDS[kind][1](30, 40)
+    quantiles = torch.linspace(0, 1, 11)
+    for parameter, other in ((ours.weight_ih, theirs.weight_ih_l0), (ours.bias_ih, theirs.bias_ih_l0)):
+        assert parameter.abs().max() <= 40**-0.5
+        found, expected = (values.detach().flatten().quantile(quantiles) for values in (parameter, other))
+        assert_close(found, expected, rtol=0, atol=0.4 * 40**-0.5 if parameter.ndim == 1 else 0.01)
+
+
+def test_an_open_forget_gate_is_counted_once():
+    cell = LSTMCell(2, 3, biases=2)
+    assert (cell.bias_ih + cell.bias_hh).tolist() == [0] * 3 + [1] * 3 + [0] * 6
+    keras_init_(cell)  # again, over what is there
+    assert (cell.bias_ih + cell.bias_hh).tolist() == [0] * 3 + [1] * 3 + [0] * 6
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_overfits_a_tiny_batch(kind):
+    torch.manual_seed(0)
+    model, x = Recurrent(KINDS[kind][0], 2, 20, layers=2), torch.randn(8, 6, 2)
+    target, output = x[:, 0].sum(1), nn.Linear(20, 1)  # to be remembered for six steps
+    optimizer = torch.optim.Adam([*model.parameters(), *output.parameters()], lr=0.01)
+    for _ in range(150):
+        optimizer.zero_grad()
+        loss = ((output(model(x)[0][:, -1])[:, 0] - target) ** 2).mean()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.01
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda cell, x: LSTMCell(0, 4), "inputs and hidden must be at least 1, biases 1 or 2: got inputs=0"),
+        (lambda cell, x: RNNCell(1, 0), "hidden=0"),
+        (lambda cell, x: GRUCell(1, -1), "hidden=-1"),
+        (lambda cell, x: LSTMCell(1, 1, biases=3), "biases=3"),
+        (lambda cell, x: Recurrent(LSTMCell, 1, 1, layers=0), "layers must be at least 1 .*: got layers=0, dir"),
+        (lambda cell, x: Recurrent(LSTMCell, 1, 1, directions=3), "directions 1 or 2: got layers=1, directions=3"),
+        (lambda cell, x: scan(cell, x[:, :, :2]), r"x must have the shape \(batch, steps, 3\), .*got \(2, 5, 2\)"),
+        (lambda cell, x: scan(cell, x[:, :0]), r"of 1 step or more: got \(2, 0, 3\)"),
+        (lambda cell, x: scan(cell, x[0]), r"got \(5, 3\)"),
+        (lambda cell, x: scan(cell, x, (x[:, 0],)), r"state must hold .*\[\(2, 4\), \(2, 4\)\]: got \[\(2, 3\)\]"),
+        (lambda cell, x: scan(cell, x, (random(2, 4), random(1, 4))), r"got \[\(2, 4\), \(1, 4\)\]"),
+        (lambda cell, x: Recurrent(RNNCell, 3, 4)(x, (random(2, 2, 4),)), r"one for each of 1 cells: got \[2\]"),
+        (lambda cell, x: Recurrent(RNNCell, 3, 4)(x, (random(1, 2, 3),)), r"\[\(2, 4\)\]: got \[\(2, 3\)\]"),
+        (lambda cell, x: scan(cell, x, None, torch.tensor([1])), r"lengths must be 2 numbers, .*: got \(1,\)"),
+        (lambda cell, x: scan(cell, x, None, torch.tensor([0, 5])), "between 1 and the number of steps, 5: got 0 to 5"),
+        (lambda cell, x: scan(cell, x, None, torch.tensor([6, 1])), "got 1 to 6"),
+    ],
+)
+def test_errors(call, message, unchecked):
+    with pytest.raises(ValueError, match=message):
+        call(LSTMCell(3, 4).double(), random(2, 5, 3))
+
+
+def test_a_cell_without_equations():
+    with pytest.raises(NotImplementedError):
+        Cell(1, 1)(torch.ones(1, 1), (torch.ones(1, 1),))
+
+
+# --- the equations, as printed ----------------------------------------------------------------------------------------
+
+
+def sigmoid(z):
+    return 1 / (1 + math.exp(-z))
+
+
+def product(matrix, vector):
+    return [sum(w * v for w, v in zip(row, vector, strict=True)) for row in matrix]
+
+
+def transposed(matrix):
+    return [list(column) for column in zip(*matrix, strict=True)]
+
+
+def state_by_index(W_hh, W_xh, b, h, x, f, sign=1):
+    sums = zip(product(W_hh, h), product(W_xh, x), b, strict=True)
+    return [f(recurrent + new + sign * bias) for recurrent, new, bias in sums]
+
+
+@equation(
+    "3.3.1a",
+    "dlbook.recurrent.RNNCell",
+    state_by_index,
+    lambda W_hh, W_xh, b, h, x, f: state_by_index(transposed(W_hh), W_xh, b, h, x, f),  # a transpose
+    lambda W_hh, W_xh, b, h, x, f: state_by_index(W_hh, W_xh, b, h, x, f, sign=-1),  # a sign
+    lambda W_hh, W_xh, b, h, x, f: state_by_index(W_hh, W_xh, b, [0] * len(h), x, f),  # without the past
+)
+def test_hidden_state_as_printed(formula):
+    for kind, f in (("tanh", math.tanh), ("relu", lambda z: max(0.0, z))):
+        cell, x = make(kind, 2, 3, biases=1).cells[0], random(1, 4, 2)
+        y, _ = scan(cell, x)
+        h = [0.0] * 3
+        for t in range(4):
+            h = formula(cell.weight_hh.tolist(), cell.weight_ih.tolist(), cell.bias_ih.tolist(), h, x[0, t].tolist(), f)
+            assert_close(y[0, t], tensor(h))
+
+
+def blocks(cell, x, h):
+    """Return W_x x + b_x and W_h h + b_h, block by block, each as a list."""
+    biases = [cell.bias_ih.tolist(), [0.0] * len(cell.bias_ih) if cell.bias_hh is None else cell.bias_hh.tolist()]
+    sums = []
+    for weight, bias, vector in zip((cell.weight_ih, cell.weight_hh), biases, (x, h), strict=True):
+        rows = [entry + b for entry, b in zip(product(weight.tolist(), vector), bias, strict=True)]
+        sums.append([rows[n : n + cell.hidden] for n in range(0, len(rows), cell.hidden)])
+    return sums
+
+
+def gate(of_x, of_h):
+    return sigmoid(of_x + of_h)
+
+
+def candidate(of_x, of_h):
+    return math.tanh(of_x + of_h)
+
+
+def cell_state(i, f, g, c):
+    return f * c + i * g
+
+
+def shown(o, c):
+    return o * math.tanh(c)
+
+
+def check_lstm(gate=gate, candidate=candidate, cell_state=cell_state, shown=shown):
+    """Evaluate an LSTM number by number, with one of its equations replaced, and compare it with the package."""
+    for biases in (1, 2):
+        cell, x = make("lstm", 2, 3, biases=biases).cells[0], random(1, 4, 2)
+        h, c = random(1, 3), random(1, 3)
+        y, (_, end) = scan(cell, x, (h, c))
+        h, c = h[0].tolist(), c[0].tolist()
+        for t in range(4):
+            of_x, of_h = blocks(cell, x[0, t].tolist(), h)
+            i, f, g, o = (
+                [function(a, b) for a, b in zip(*pair, strict=True)]
+                for function, *pair in zip((gate, gate, candidate, gate), of_x, of_h, strict=True)
+            )
+            c = [cell_state(*numbers) for numbers in zip(i, f, g, c, strict=True)]
+            h = [shown(*numbers) for numbers in zip(o, c, strict=True)]
+            assert_close(y[0, t], tensor(h))
+        assert_close(end[0], tensor(c))
+
+
+@equation(
+    "3.3.3a",
+    "dlbook.recurrent.LSTMCell",
+    gate,
+    lambda of_x, of_h: sigmoid(of_x - of_h),  # a sign
+    lambda of_x, of_h: sigmoid(of_x),  # without the state
+    lambda of_x, of_h: math.tanh(of_x + of_h),  # another function
+)
+def test_gates_as_printed(formula):
+    check_lstm(gate=formula)
+
+
+@equation(
+    "3.3.3b",
+    "dlbook.recurrent.LSTMCell",
+    candidate,
+    lambda of_x, of_h: sigmoid(of_x + of_h),  # another function
+    lambda of_x, of_h: math.tanh(of_x - of_h),  # a sign
+)
+def test_candidate_as_printed(formula):
+    check_lstm(candidate=formula)
+
+
+@equation(
+    "3.3.3c",
+    "dlbook.recurrent.LSTMCell",
+    cell_state,
+    lambda i, f, g, c: i * c + f * g,  # the gates exchanged
+    lambda i, f, g, c: f * c + (1 - f) * g,  # one gate for both, as in a GRU
+    lambda i, f, g, c: c + i * g,  # without forgetting, the form of 1997
+)
+def test_cell_as_printed(formula):
+    check_lstm(cell_state=formula)
+
+
+@equation(
+    "3.3.3d",
+    "dlbook.recurrent.LSTMCell",
+    shown,
+    lambda o, c: o * c,  # without tanh
+    lambda o, c: math.tanh(o * c),  # the gate inside
+)
+def test_shown_state_as_printed(formula):
+    check_lstm(shown=formula)
+
+
+def candidate_behind_gate(r, of_x, of_h):
+    return math.tanh(of_x + r * of_h)
+
+
+def mixed(z, n, h):
+    return (1 - z) * n + z * h
+
+
+def check_gru(gate=gate, candidate=candidate_behind_gate, mixed=mixed):
+    """Evaluate a GRU number by number, with one of its equations replaced, and compare it with the package."""
+    cell, x, h = make("gru", 2, 3).cells[0], random(1, 4, 2), random(1, 3)
+    y, _ = scan(cell, x, (h,))
+    h = h[0].tolist()
+    for t in range(4):
+        (r_x, z_x, n_x), (r_h, z_h, n_h) = blocks(cell, x[0, t].tolist(), h)
+        r, z = ([gate(a, b) for a, b in zip(*pair, strict=True)] for pair in ((r_x, r_h), (z_x, z_h)))
+        n = [candidate(*numbers) for numbers in zip(r, n_x, n_h, strict=True)]
+        h = [mixed(*numbers) for numbers in zip(z, n, h, strict=True)]
+        assert_close(y[0, t], tensor(h))
+
+
+@equation(
+    "3.3.3e",
+    "dlbook.recurrent.GRUCell",
+    gate,
+    lambda of_x, of_h: sigmoid(of_x - of_h),  # a sign
+    lambda of_x, of_h: sigmoid(of_h),  # without the input
+)
+def test_gates_of_the_gru_as_printed(formula):
+    check_gru(gate=formula)
+
+
+@equation(
+    "3.3.3f",
+    "dlbook.recurrent.GRUCell",
+    candidate_behind_gate,
+    lambda r, of_x, of_h: math.tanh(r * of_x + of_h),  # the gate on the input
+    lambda r, of_x, of_h: math.tanh(of_x + of_h),  # without the gate
+    lambda r, of_x, of_h: math.tanh(of_x + (1 - r) * of_h),  # the gate turned over
+)
+def test_candidate_of_the_gru_as_printed(formula):
+    check_gru(candidate=formula)
+
+
+@equation(
+    "3.3.3g",
+    "dlbook.recurrent.GRUCell",
+    mixed,
+    lambda z, n, h: z * n + (1 - z) * h,  # the gate turned over, as in the paper
+    lambda z, n, h: n + z * h,  # what is kept, added
+)
+def test_state_of_the_gru_as_printed(formula):
+    check_gru(mixed=formula)
+
+
+@equation(
+    "4.3a",
+    "dlbook.recurrent.LSTMCell",
+    lambda m, n, biases: 4 * (m + n + 1) * n + (4 * n if biases == 2 else 0),
+    lambda m, n, biases: 4 * (m + n) * n + (4 * n if biases == 2 else 0),  # without the biases
+    lambda m, n, biases: 4 * (m + n + 1) * n + (n if biases == 2 else 0),  # the second vector for one gate only
+    lambda m, n, biases: 3 * (m + n + 1) * n + (3 * n if biases == 2 else 0),  # three gates, as in a GRU
+)
+def test_number_of_parameters_as_printed(formula):
+    for m, n in ((1, 50), (5, 50), (3, 4)):
+        found = [sum(p.numel() for p in LSTMCell(m, n, biases=biases).parameters()) for biases in (1, 2)]
+        assert found == [formula(m, n, 1), formula(m, n, 2)]
+        assert found[1] == sum(p.numel() for p in nn.LSTM(m, n).parameters())

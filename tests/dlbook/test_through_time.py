@@ -1,0 +1,203 @@
+"""Backpropagation through time by hand: equal to autograd and to the formulas as printed; clipping equal to PyTorch."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.testing import assert_close
+
+from dlbook.activations import relu, relu_derivative, sigmoid, sigmoid_derivative, tanh, tanh_derivative
+from dlbook.recurrent import RNNCell, scan
+from dlbook.through_time import backpropagate_through_time, clip_gradient_, unroll
+from tests.helpers.equations import equation
+from tests.helpers.references import random, tensor
+
+FUNCTIONS = {"tanh": (tanh, tanh_derivative), "relu": (relu, relu_derivative), "sigmoid": (sigmoid, sigmoid_derivative)}
+
+
+def make(f=tanh, batch=2, steps=4, inputs=2, hidden=3):
+    """Make a cell and sequences in float64; return both with the sums and states of all steps."""
+    torch.manual_seed(0)
+    cell, x, h = RNNCell(inputs, hidden, f).double(), random(batch, steps, inputs), random(batch, hidden)
+    nn.init.normal_(cell.bias_ih)
+    return cell, x, *unroll(x, h, cell.weight_hh, cell.weight_ih, cell.bias_ih, f)
+
+
+@given(
+    name=st.sampled_from(sorted(FUNCTIONS)),
+    batch=st.integers(0, 3),
+    steps=st.integers(1, 5),
+    inputs=st.integers(1, 3),
+    hidden=st.integers(1, 4),
+    many=st.booleans(),
+)
+def test_gradients_by_hand_equal_autograd(name, batch, steps, inputs, hidden, many):
+    f, derivative = FUNCTIONS[name]
+    cell, x, zs, hs = make(f, batch, steps, inputs, hidden)
+    y, _ = scan(cell, x, (hs[:, 0],))
+    assert_close(hs[:, 1:], y)
+    weights = random(batch, steps, hidden)
+    if not many:
+        weights[:, :-1] = 0  # a loss at the last step only
+    expected = torch.autograd.grad((weights * y**2).sum(), (cell.weight_hh, cell.weight_ih, cell.bias_ih))
+    by_hand = backpropagate_through_time(2 * weights * y, x, zs, hs, cell.weight_hh, derivative)
+    assert by_hand[0].shape == zs.shape
+    assert_close(by_hand[1:], expected)
+
+
+def parameters_of_sizes(*scales):
+    torch.manual_seed(0)
+    parameters = [nn.Parameter(random(2, 3)), nn.Parameter(random(4)), nn.Parameter(random(1))]
+    for parameter, scale in zip(parameters, scales, strict=False):
+        parameter.grad = scale * random(*parameter.shape)
+    return parameters
+
+
+@given(st.floats(1e-3, 1e3), st.lists(st.floats(0, 1e4), min_size=1, max_size=3))
+def test_clipping_equals_torch(limit, scales):
+    ours, theirs = parameters_of_sizes(*scales), parameters_of_sizes(*scales)
+    length = clip_gradient_(ours, limit)
+    assert_close(length, nn.utils.clip_grad_norm_(theirs, limit))
+    share = 2e-6 / max(length.item(), 1e-9)  # PyTorch adds 1e-6 to the length
+    for mine, yours in zip(ours, theirs, strict=True):
+        if mine.grad is None:  # it had none
+            assert yours.grad is None
+        else:
+            assert_close(mine.grad, yours.grad, rtol=share, atol=1e-12)
+
+
+def test_clipping_takes_a_generator():
+    parameters = parameters_of_sizes(3, 4)
+    clip_gradient_((parameter for parameter in parameters), 0.5)
+    assert torch.cat([p.grad.flatten() for p in parameters[:2]]).norm().item() == pytest.approx(0.5)
+
+
+def test_errors():
+    with pytest.raises(ValueError, match="limit must be greater than 0: got 0"):
+        clip_gradient_(parameters_of_sizes(1), 0.0)
+    with pytest.raises(ValueError, match="limit must be greater than 0: got nan"):
+        clip_gradient_(parameters_of_sizes(1), math.nan)
+    with pytest.raises(ValueError, match="parameters must have gradients: got none"):
+        clip_gradient_(parameters_of_sizes(), 1.0)
+
+
+# --- the equations, as printed ----------------------------------------------------------------------------------------
+
+
+def slope(z):
+    return 1 - math.tanh(z) ** 2
+
+
+def errors_by_index(W, zs, errors, transpose=True, own=True, shift=0):
+    """Go backward through the steps: delta[t][i] = f'(z[t][i]) (errors[t][i] + sum over j of W[j][i] delta[t+1][j])."""
+    steps, n = len(zs), range(len(W))
+    delta = [[0.0] * len(W) for _ in range(steps + 1)]  # nothing comes from behind the last step
+    for t in reversed(range(steps)):
+        for i in n:
+            later = sum((W[j][i] if transpose else W[i][j]) * delta[t + 1][j] for j in n)
+            delta[t][i] = slope(zs[min(t + shift, steps - 1)][i]) * (own * errors[t][i] + later)
+    return delta[:steps]
+
+
+@equation(
+    "3.3.1b",
+    "dlbook.through_time.backpropagate_through_time",
+    errors_by_index,
+    lambda W, zs, errors: errors_by_index(W, zs, errors, transpose=False),  # a transpose
+    lambda W, zs, errors: errors_by_index(W, zs, errors, shift=1),  # an index shift
+    lambda W, zs, errors: errors_by_index(W, zs, errors[:-1] + [[0.0] * 3]),  # the last loss left out
+    lambda W, zs, errors: errors_by_index(W, zs, errors, own=-1),  # a sign
+)
+def test_errors_through_time_as_printed(formula):
+    cell, x, zs, hs = make(batch=1)
+    errors = random(1, 4, 3)
+    (by_autograd,) = torch.autograd.grad((errors * unrolled(cell, x, hs, moved := torch.zeros_like(zs))).sum(), moved)
+    delta, *_ = backpropagate_through_time(errors, x, zs, hs, cell.weight_hh, tanh_derivative)
+    assert_close(delta, by_autograd)
+    assert_close(tensor(formula(cell.weight_hh.tolist(), zs[0].tolist(), errors[0].tolist())), delta[0])
+
+
+def unrolled(cell, x, hs, moved):
+    """Run the cell with something added to each z_t, by which a loss can be differentiated."""
+    moved.requires_grad_()
+    h, states = hs[:, 0].detach(), []
+    for t in range(x.shape[1]):
+        (h,) = cell.step(cell.project(x[:, t]) + moved[:, t], (h,))
+        states.append(h)
+    return torch.stack(states, 1)
+
+
+def outer_sum(delta, h, shift=0):
+    """Sum delta[t] h[t-1]ᵀ over t = 1 ... T; h begins with h_0, so that h[t-1] has the index of delta[t]."""
+    n = range(len(h[0]))
+    return [[sum(d[i] * h[t + shift][j] for t, d in enumerate(delta)) for j in n] for i in n]
+
+
+@equation(
+    "3.3.1c",
+    "dlbook.through_time.backpropagate_through_time",
+    outer_sum,
+    lambda delta, h: outer_sum(delta, h, shift=1),  # h_t instead of h_{t-1}
+    lambda delta, h: [list(column) for column in zip(*outer_sum(delta, h), strict=True)],  # a transpose
+    lambda delta, h: outer_sum(delta[-1:], h[-2:]),  # the last step only
+)
+def test_gradient_of_the_recurrent_weights_as_printed(formula):
+    cell, x, zs, hs = make(batch=1)
+    errors = random(1, 4, 3)
+    delta, gradient, *_ = backpropagate_through_time(errors, x, zs, hs, cell.weight_hh, tanh_derivative)
+    assert_close(tensor(formula(delta[0].tolist(), hs[0].tolist())), gradient)
+
+
+def matrix_product(a, b):
+    return [[sum(x * y for x, y in zip(row, column, strict=True)) for column in zip(*b, strict=True)] for row in a]
+
+
+def jacobian_by_index(W, zs, t, k, after=0, flip=False, transpose=False):
+    """Multiply diag(f'(z[t-j])) W for j = 0 ... k - 1, the factor of the last step leftmost; steps count from 1."""
+    n = range(len(W))
+    result = [[float(i == j) for j in n] for i in n]
+    for j in range(k):
+        z = zs[t - j - 1 - after]
+        factor = [[slope(z[i]) * (W[m][i] if transpose else W[i][m]) for m in n] for i in n]
+        result = matrix_product(factor, result) if flip else matrix_product(result, factor)
+    return result
+
+
+@equation(
+    "3.3.1d",
+    "dlbook.recurrent.RNNCell",
+    jacobian_by_index,
+    lambda W, zs, t, k: jacobian_by_index(W, zs, t, k, flip=True),  # the factors the other way round
+    lambda W, zs, t, k: jacobian_by_index(W, zs, t, k, transpose=True),  # a transpose
+    lambda W, zs, t, k: jacobian_by_index(W, zs, t, k, after=1),  # an index shift
+    lambda W, zs, t, k: jacobian_by_index(W, zs, t, k - 1),  # one factor fewer
+)
+def test_derivative_over_k_steps_as_printed(formula):
+    cell, x, zs, hs = make(batch=1, steps=6)
+    for t, k in [(6, 1), (6, 3), (5, 4)]:
+        between = x[:, t - k : t]
+
+        def last(h, between=between):
+            return scan(cell, between, (h[None],))[0][0, -1]
+
+        expected = torch.autograd.functional.jacobian(last, hs[0, t - k].detach())
+        assert_close(tensor(formula(cell.weight_hh.tolist(), zs[0].tolist(), t, k)), expected)
+
+
+@equation(
+    "3.3.1e",
+    "dlbook.through_time.clip_gradient_",
+    lambda g, c: [v * min(1, c / math.sqrt(sum(u * u for u in g))) for v in g],
+    lambda g, c: [v * c / math.sqrt(sum(u * u for u in g)) for v in g],  # short ones made longer
+    lambda g, c: [max(-c, min(c, v)) for v in g],  # each number by itself
+    lambda g, c: [v * min(1, c / sum(u * u for u in g)) for v in g],  # the square of the norm
+)
+def test_clipping_as_printed(formula):
+    for scale in (0.1, 10):
+        parameters = parameters_of_sizes(scale, scale, scale)
+        g = [v for parameter in parameters for v in parameter.grad.flatten().tolist()]
+        clip_gradient_(parameters, 2.0)
+        assert_close(tensor(formula(g, 2.0)), torch.cat([parameter.grad.flatten() for parameter in parameters]))

@@ -1,0 +1,27 @@
+"""Comparing the package with a trusted implementation: random float64 inputs, values and gradients."""
+
+import torch
+from torch.testing import assert_close
+
+
+def random(*shape):
+    """Draw a float64 tensor of normal numbers."""
+    return torch.randn(*shape, dtype=torch.float64)
+
+
+def assert_same(ours, theirs, *inputs):
+    """Compare two functions of the same tensors in value and in the gradient of each."""
+    results = []
+    for function in (ours, theirs):
+        leaves = [value.clone().requires_grad_() for value in inputs]
+        y = function(*leaves)
+        torch.manual_seed(1)
+        (y * torch.randn(y.shape, dtype=y.dtype)).sum().backward()
+        results.append([y.detach(), *(leaf.grad for leaf in leaves)])
+    for mine, yours in zip(*results, strict=True):
+        assert_close(mine, yours)
+
+
+def tensor(values):
+    """Make a float64 tensor of what a printed formula gave."""
+    return torch.as_tensor(values, dtype=torch.float64)
