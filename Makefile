@@ -9,7 +9,6 @@ CONSTRAINTS ?= constraints.txt
 
 BIN := .venv/bin
 READY := .venv/.installed
-AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
 
 # What set-up needs, said in one line where it is missing. It must be understood by any Python, however old.
 define CHECK
@@ -30,17 +29,17 @@ for place in (".", tempfile.gettempdir()):
 endef
 export CHECK
 
-.PHONY: help check book test test-avx2 lab notebooks lint serve clean
+.PHONY: help check book test test-imitated lab notebooks lint serve clean
 
 help:
-	@echo "book       build the site to _build/html"
-	@echo "test       fetch the data; run all tests: unit tests, locks, site, every notebook"
-	@echo "test-avx2  run the notebooks once more, as an imitated AVX2 CPU"
-	@echo "lab        open JupyterLab"
-	@echo "notebooks  execute the notebooks that changed, and write their generated cells"
-	@echo "lint       check style, types and spelling"
-	@echo "serve      build the site and serve it on this machine"
-	@echo "clean      remove what was built (not .venv)"
+	@echo "book           build the site to _build/html"
+	@echo "test           fetch the data; run all tests: unit tests, locks, site, every notebook"
+	@echo "test-imitated  run once more, as an imitated AVX2 CPU, the notebooks that changed since they last passed"
+	@echo "lab            open JupyterLab"
+	@echo "notebooks      execute the notebooks that changed, and write their generated cells"
+	@echo "lint           check style, types and spelling"
+	@echo "serve          build the site and serve it on this machine"
+	@echo "clean          remove what was built (not .venv)"
 
 check:
 	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) was not found: install Python 3.11 or newer" >&2; exit 1; }
@@ -61,14 +60,14 @@ test: $(READY)
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile --cov
 	$(BIN)/python -m pytest --nbval book -n 2 --dist loadfile
 
-test-avx2: $(READY)
-	$(AVX2) $(BIN)/python -m pytest --nbval book -n 2 --dist loadfile
+test-imitated: $(READY)
+	$(BIN)/python -m authoring.imitate
 
 lab: $(READY)
 	$(BIN)/jupyter lab
 
 notebooks: $(READY)
-	$(BIN)/python -m tools.build
+	$(BIN)/python -m authoring.build
 
 lint: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -10,10 +10,11 @@ from torch import nn
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from dlbook.attention import MultiHeadAttention, attend, attention_weights
-from dlbook.masks import causal_mask, padding_mask
-from dlbook.positions import apply_rotary
+from dlbook.attention import MultiHeadAttention, RotarySelfAttention, attend, attention_weights
+from dlbook.masks import causal_mask
+from dlbook.positions import RotaryEmbedding
 from tests.helpers.equations import equation
+from tests.helpers.inputs import assert_refused, other_shapes
 from tests.helpers.references import assert_same, random, tensor
 
 few = settings(max_examples=25)
@@ -33,9 +34,11 @@ def random_mask(*shape):
     return mask | (torch.arange(shape[-1]) == torch.randint(shape[-1], (*shape[:-1], 1)))
 
 
-def layer(dim, heads, **options):
+def layer(dim, heads, rotary=False, **options):
     """Make attention in float64, with no parameter zero."""
     torch.manual_seed(0)
+    if rotary:
+        return RotarySelfAttention(dim, heads, 12, **options).double()
     return MultiHeadAttention(dim, heads, **options).double()
 
 
@@ -101,15 +104,6 @@ def test_the_order_of_the_keys_does_not_matter(batch, heads, queries, keys, d, s
 
 
 # --- masks ------------------------------------------------------------------------------------------------------------
-
-
-def test_masks():
-    assert causal_mask(3).tolist() == [[True, False, False], [True, True, False], [True, True, True]]
-    assert causal_mask(2, offset=1).tolist() == [[True, True, False], [True, True, True]]
-    assert causal_mask(1, offset=3).tolist() == [[True] * 4]
-    assert causal_mask(0, offset=3).shape == (0, 3)
-    assert padding_mask(torch.tensor([[5, 3, 0], [0, 0, 0]])).tolist() == [[[[True, True, False]]], [[[False] * 3]]]
-    assert padding_mask(torch.tensor([[5, 3, 0]]), pad=3).tolist() == [[[[True, False, True]]]]
 
 
 @few
@@ -187,7 +181,7 @@ def test_fused_is_the_same(batch, heads, queries, keys, d, seed, rotary, bias, m
 
 @few
 @given(**SHAPES, rotary=st.booleans(), fused=st.booleans())
-def test_what_is_remembered_need_not_be_computed_again(batch, heads, queries, keys, d, seed, rotary, fused):
+def test_what_is_cached_need_not_be_computed_again(batch, heads, queries, keys, d, seed, rotary, fused):
     attention = layer(2 * d * heads, heads, rotary=rotary, fused=fused)
     torch.manual_seed(seed)
     x, mask = random(batch, keys + queries, 2 * d * heads), causal_mask(keys + queries)
@@ -208,7 +202,8 @@ def test_rotary_heads_turn_queries_and_keys():
     attention, x = layer(8, 2, rotary=True), random(1, 5, 8)
     parts = attention.query, attention.key, attention.value
     query, key, value = (part(x).view(1, 5, 2, 4).transpose(1, 2) for part in parts)
-    averages = F.scaled_dot_product_attention(apply_rotary(query), apply_rotary(key), value)
+    rotate = RotaryEmbedding(4, 5).double()
+    averages = F.scaled_dot_product_attention(rotate(query), rotate(key), value)
     assert_close(attention(x), attention.output(averages.transpose(1, 2).reshape(1, 5, 8)))
 
 
@@ -220,7 +215,7 @@ def test_weights_of_a_model_are_watched_and_no_more():
     for found in weights.values():
         assert_close(found.sum(-1), torch.ones_like(found[..., 0]))
     assert not any(part._forward_hooks for part in model)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ValueError):
         attention_weights(model, x[..., :2])
     assert not any(part._forward_hooks for part in model)
 
@@ -240,18 +235,108 @@ def test_overfits_a_tiny_batch():
     assert loss.item() < 0.02
 
 
+# --- half precision ---------------------------------------------------------------------------------------------------
+
+HALVES = pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+
+
+@HALVES
+@pytest.mark.parametrize("size", [1, 40, 1000])
+def test_large_products_do_not_overflow(dtype, size):
+    torch.manual_seed(0)
+    query, key, value = ((size * torch.randn(1, 2, 5, 64)).to(dtype) for _ in range(3))
+    mask = causal_mask(5)
+    averages, weights = attend(query, key, value / size, mask)
+    exact, others = attend(query.double(), key.double(), value.double() / size, mask)
+    assert averages.dtype == weights.dtype == dtype
+    assert_close(averages.double(), exact, atol=0.05, rtol=0.05)
+    assert_close(weights.double(), others, atol=0.01, rtol=0.01)
+
+
+@HALVES
+@pytest.mark.parametrize("size", [-1000, -40, 40, 1000])
+def test_a_row_that_sees_one_key_gives_it_all_weight(dtype, size):
+    query, key = torch.full((1, 2, 64), size, dtype=dtype), torch.full((1, 2, 64), abs(size), dtype=dtype)
+    mask = torch.tensor([[[True, False], [True, True]]])
+    _, weights = attend(query, key, key, mask)
+    assert weights.tolist() == [[[1, 0], [0.5, 0.5]]]
+
+
+def test_nan_stays_nan():
+    for n in range(3):
+        inputs = [torch.randn(2, 3, 4) for _ in range(3)]
+        inputs[n][0, 0, 0] = math.nan
+        averages, _ = attend(*inputs)
+        assert averages[0].isnan().any() and not averages[1].isnan().any()
+
+
+# --- errors, other types and devices ----------------------------------------------------------------------------------
+
+X = torch.zeros(2, 3, 4)
+KV = MultiHeadAttention(4, 2).project_kv(X)
+
+
 @pytest.mark.parametrize(
-    "arguments, message",
+    "call, message",
     [
-        ((10, 3), "dim must be a multiple of heads: got dim=10, heads=3"),
-        ((0, 1), "dim and heads must be at least 1: got dim=0, heads=1"),
-        ((4, 0), "heads=0"),
-        ((6, 2, True, True), "dim / heads must be even for rotary positions, which take pairs: got dim=6, heads=2"),
+        (lambda: MultiHeadAttention(10, 3), "dim must be a multiple of heads: got dim=10, heads=3"),
+        (lambda: MultiHeadAttention(0, 1), "dim must be at least 1: got 0"),
+        (lambda: MultiHeadAttention(4, 0), "heads must be at least 1: got 0"),
+        (lambda: MultiHeadAttention(4.0, 2), r"dim must be a whole number: got 4.0 \(float\)"),
+        (lambda: RotarySelfAttention(6, 2, 9), "dim / heads must be even for rotary positions, .*: got dim=6, heads=2"),
+        (lambda: RotarySelfAttention(4, 2, 2)(X), "x must have at most 2 positions: got 3"),
+        (lambda: RotarySelfAttention(4, 2, 3)(X, (KV[0][:, :, :2], KV[1][:, :, :2])), "offset must be at least 0: got -1"),
+        (lambda: MultiHeadAttention(4, 2)(X[0]), r"x must have the shape \(batch, queries, 4\): got \(3, 4\)"),
+        (lambda: MultiHeadAttention(4, 2)(X[..., :1]), r"x must have the shape .*: got \(2, 3, 1\)"),
+        (lambda: MultiHeadAttention(4, 2)(X.long()), "x must be floating point: got torch.int64"),
+        (lambda: MultiHeadAttention(4, 2)(X, X), "kv must be a pair of keys and values: got Tensor"),
+        (lambda: MultiHeadAttention(4, 2)(X[:1], KV), r"kv must have the shape \(1, 2, keys, 2\): got \(2, 2, 3, 2\)"),
+        (lambda: MultiHeadAttention(4, 2)(X, (KV[0], KV[1][:, :, :1])), r"kv must have the shape \(2, 2, 3, 2\)"),
+        (lambda: MultiHeadAttention(4, 2).project_kv(X, X), "kv_cache must be a pair of keys and values: got Tensor"),
+        (lambda: MultiHeadAttention(4, 2).project_kv(X[:1], KV), r"kv_cache must have the shape \(1, 2, keys, 2\)"),
+        (lambda: MultiHeadAttention(4, 2, fused=True)(X, None, torch.ones(3, 3)), "mask must be bool, .*: got torch.float"),
+        (lambda: MultiHeadAttention(4, 2, fused=True)(X, None, torch.ones(3, 2) > 0), r"mask must be .*: got \(3, 2\)"),
     ],
 )
-def test_errors(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        MultiHeadAttention(*arguments)
+def test_errors(call, message, unchecked):
+    with pytest.raises((ValueError, TypeError), match=message):
+        call()
+
+
+def test_tensors_of_other_shapes_and_types(unchecked):
+    torch.manual_seed(0)
+    arguments = {"query": torch.randn(2, 3, 4), "key": torch.randn(2, 5, 4), "value": torch.randn(2, 5, 4)}
+    masked = arguments | {"mask": torch.rand(3, 5) < 0.5}
+    for name, value in arguments.items():
+        narrow = [value[..., :1]] if name != "value" else []  # values may have any length
+        for other in (*other_shapes(value), *narrow, value[0, 0], value.long(), value.bool(), value.tolist()):
+            with pytest.raises((ValueError, TypeError), match="query|key|value"):
+                attend(**{**arguments, name: other})
+    for other in (masked["mask"].T, masked["mask"].float(), masked["mask"].long(), masked["mask"][None, None, None]):
+        assert_refused(attend, masked, "mask", other)
+    turned = {name: value.mT.contiguous().mT for name, value in arguments.items()}  # not contiguous
+    assert_close(attend(**turned), attend(**arguments))
+
+
+def test_shapes_alone_decide():
+    with torch.device("meta"):
+        for layer in (MultiHeadAttention(4, 2), MultiHeadAttention(4, 2, fused=True), RotarySelfAttention(4, 2, 9)):
+            x = torch.zeros(2, 3, 4)
+            mask = causal_mask(3, device=x.device)
+            assert layer(x, None, mask).is_meta
+            assert layer(x[:, :1], layer.project_kv(x[:, :1], layer.project_kv(x[:, 1:]))).shape == (2, 1, 4)
+
+
+def test_a_mask_given_by_name_is_watched():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention = layer(4, 2)
+
+        def forward(self, x):
+            return self.attention(x, mask=causal_mask(x.shape[1]))
+
+    assert not attention_weights(Model(), random(1, 3, 4))["attention"].triu(1).any()
 
 
 # --- the equations, as printed ----------------------------------------------------------------------------------------

@@ -10,10 +10,11 @@ from torch import nn
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from dlbook.blocks import Block, Decoder, Encoder, FeedForward, LayerNorm, Residual
+from dlbook.blocks import Block, BlockSettings, Decoder, Encoder, FeedForward, LayerNorm, Residual
 from dlbook.masks import causal_mask
 from tests.helpers.equations import equation
 from tests.helpers.references import assert_same, random, tensor
+from tests.helpers.transformers import fill, stacked_copy, torch_copy, torch_weights
 
 few = settings(max_examples=20)
 SHAPES = dict(
@@ -27,14 +28,6 @@ SHAPES = dict(
     seed=st.integers(0, 99),
 )
 FUNCTIONS = {"relu": F.relu, "gelu": F.gelu}
-
-
-def fill(model):
-    """Make a model float64, with no parameter zero or one."""
-    torch.manual_seed(0)
-    for parameter in model.double().parameters():
-        nn.init.normal_(parameter, std=0.5)
-    return model
 
 
 # --- layer normalisation ----------------------------------------------------------------------------------------------
@@ -110,31 +103,6 @@ def test_feed_forward_as_printed(formula):
 # --- a block ----------------------------------------------------------------------------------------------------------
 
 
-def torch_weights(block):
-    """Name and arrange the parameters of a block, or their gradients, as PyTorch does."""
-
-    def attention(name, part):
-        names = ("query", "key", "value")
-        of = {f"{name}.in_proj_{kind}": [getattr(getattr(part, n), kind) for n in names] for kind in ("weight", "bias")}
-        return of | {f"{name}.out_proj.{kind}": [getattr(part.output, kind)] for kind in ("weight", "bias")}
-
-    found = attention("self_attn", block.attention)
-    if block.cross is not None:
-        found |= attention("multihead_attn", block.cross)
-    modules = {f"norm{n}": around.norm for n, around in enumerate(block.around, 1)}
-    modules |= {"linear1": block.feed_forward.expand, "linear2": block.feed_forward.contract}
-    return found | {f"{n}.{kind}": [getattr(m, kind)] for n, m in modules.items() for kind in ("weight", "bias")}
-
-
-def torch_copy(block, norm_first, activation):
-    """Make PyTorch's layer with the weights of a block."""
-    kind = nn.TransformerEncoderLayer if block.cross is None else nn.TransformerDecoderLayer
-    sizes = block.feed_forward.expand.in_features, block.attention.heads, block.feed_forward.expand.out_features
-    theirs = kind(*sizes, 0.0, activation, batch_first=True, norm_first=norm_first).double()
-    theirs.load_state_dict({name: torch.cat(parts) for name, parts in torch_weights(block).items()})
-    return theirs
-
-
 def assert_same_gradients(block, theirs):
     for name, parts in torch_weights(block).items():
         assert_close(torch.cat([part.grad for part in parts]), theirs.get_parameter(name).grad)
@@ -145,7 +113,8 @@ def assert_same_gradients(block, theirs):
 def test_a_block_equals_torchs_encoder_layer(
     batch, steps, heads, d, hidden, norm_first, activation, seed, fused, masked
 ):
-    ours = fill(Block(d * heads, heads, hidden, FUNCTIONS[activation], norm_first=norm_first, fused=fused))
+    settings = BlockSettings(norm_first, fused=fused, hidden=hidden, activation=FUNCTIONS[activation])
+    ours = fill(Block(d * heads, heads, settings))
     theirs = torch_copy(ours, norm_first, activation)
     torch.manual_seed(seed)
     real = torch.arange(steps) < torch.randint(1, steps + 1, (batch, 1))
@@ -161,7 +130,8 @@ def test_a_block_equals_torchs_encoder_layer(
 def test_a_block_with_a_memory_equals_torchs_decoder_layer(
     batch, steps, heads, d, hidden, norm_first, activation, seed, fused, sources
 ):
-    ours = fill(Block(d * heads, heads, hidden, FUNCTIONS[activation], cross=True, norm_first=norm_first, fused=fused))
+    settings = BlockSettings(norm_first, fused=fused, hidden=hidden, activation=FUNCTIONS[activation])
+    ours = fill(Block(d * heads, heads, settings, cross=True))
     theirs = torch_copy(ours, norm_first, activation)
     torch.manual_seed(seed)
     real = torch.arange(sources) < torch.randint(1, sources + 1, (batch, 1))
@@ -177,7 +147,7 @@ def test_a_block_with_a_memory_equals_torchs_decoder_layer(
 
 def parts(block):
     """Return layer normalisations and parts of a block as functions of all steps, in the order of the sums."""
-    return [around.norm for around in block.around], [block.attention, block.feed_forward]
+    return [residual.norm for residual in block.residuals], [block.attention, block.feed_forward]
 
 
 @equation(
@@ -207,7 +177,7 @@ def test_a_pre_norm_block_as_printed(formula):
     lambda x, norm, part: norm(x - part(x)),  # a sign
 )
 def test_a_post_norm_block_as_printed(formula):
-    block, x = fill(Block(6, 2, norm_first=False)), random(2, 4, 6)
+    block, x = fill(Block(6, 2, BlockSettings(norm_first=False))), random(2, 4, 6)
     expected = x
     for norm, part in zip(*parts(block), strict=True):
         expected = formula(expected, norm, part)
@@ -216,12 +186,11 @@ def test_a_post_norm_block_as_printed(formula):
 
 def test_dropout_silences_parts_in_training_only():
     torch.manual_seed(0)
-    around, x = Residual(1000, dropout=0.25), torch.zeros(4, 1000)
-    y = torch.ones(4, 1000)
-    assert around.leave(x, y).eq(0).float().mean().item() == pytest.approx(0.25, abs=0.03)
-    assert torch.equal(around.eval().leave(x, y), y)
-    stack = Encoder(1, 4, 1, dropout=0.5)
-    assert [part.rate for part in stack.modules() if hasattr(part, "rate")] == [0.5] * 3
+    residual, x = Residual(1000, dropout=0.25), torch.zeros(4, 1000)
+    assert residual(x, torch.ones_like).eq(0).float().mean().item() == pytest.approx(0.25, abs=0.03)
+    assert torch.equal(residual.eval()(x, torch.ones_like), torch.ones_like(x))
+    stack = Encoder(1, 4, 1, BlockSettings(dropout=0.5))
+    assert [part.p for part in stack.modules() if hasattr(part, "p")] == [0.5] * 3
     x = torch.randn(1, 3, 4)
     assert not torch.equal(stack(x), stack(x))
     assert torch.equal(stack.eval()(x), stack(x))
@@ -230,7 +199,7 @@ def test_dropout_silences_parts_in_training_only():
 @pytest.mark.parametrize("kind", [Encoder, Decoder])
 def test_dropout_silences_what_comes_into_a_stack(kind):
     torch.manual_seed(0)
-    stack, x = kind(1, 1000, 1, hidden=1, dropout=0.25), torch.ones(1, 4, 1000)
+    stack, x = kind(1, 1000, 1, BlockSettings(hidden=1, dropout=0.25)), torch.ones(1, 4, 1000)
     stack.blocks, stack.norm = nn.ModuleList(), nn.Identity()  # what is left
     y = stack(x) if kind is Encoder else stack(x)[0]
     assert y.eq(0).float().mean().item() == pytest.approx(0.25, abs=0.03)
@@ -239,23 +208,12 @@ def test_dropout_silences_what_comes_into_a_stack(kind):
 # --- stacks -----------------------------------------------------------------------------------------------------------
 
 
-def stacked_copy(ours, norm_first, kind):
-    layer = torch_copy(ours.blocks[0], norm_first, "gelu")
-    norm = nn.LayerNorm(layer.linear1.in_features).double() if norm_first else None
-    theirs = kind(layer, len(ours.blocks), norm)
-    for block, copy in zip(ours.blocks, theirs.layers, strict=True):
-        copy.load_state_dict({name: torch.cat(parts) for name, parts in torch_weights(block).items()})
-    if norm_first:
-        norm.load_state_dict(ours.norm.state_dict())
-    return theirs
-
-
 @pytest.mark.filterwarnings("ignore:enable_nested_tensor")
 @pytest.mark.parametrize("norm_first", [True, False])
 @pytest.mark.parametrize("layers", [1, 3])
 def test_stacks_equal_torch(norm_first, layers):
-    encoder = fill(Encoder(layers, 6, 2, norm_first=norm_first))
-    decoder = fill(Decoder(layers, 6, 2, norm_first=norm_first, cross=True))
+    encoder = fill(Encoder(layers, 6, 2, BlockSettings(norm_first)))
+    decoder = fill(Decoder(layers, 6, 2, BlockSettings(norm_first), cross=True))
     their_encoder = stacked_copy(encoder, norm_first, nn.TransformerEncoder)
     their_decoder = stacked_copy(decoder, norm_first, nn.TransformerDecoder)
     real = torch.tensor([[True] * 4, [True, True, False, False]])
@@ -284,12 +242,12 @@ def test_stacks_equal_torch(norm_first, layers):
     fused=st.booleans(),
 )
 def test_a_decoder_goes_on_from_its_state(steps, cut, layers, cross, rotary, norm_first, fused):
-    options = dict(cross=cross, rotary=rotary, norm_first=norm_first, fused=fused)
-    decoder, x, cut = fill(Decoder(layers, 4, 2, **options)), random(2, steps, 4), min(cut, steps)
+    settings = BlockSettings(norm_first, fused=fused, rotary_length=6 if rotary else None)
+    decoder, x, cut = fill(Decoder(layers, 4, 2, settings, cross)), random(2, steps, 4), min(cut, steps)
     memory = decoder.project_kv(random(2, 3, 4)) if cross else ()
     y, state = decoder(x, (), memory)
-    first, past = decoder(x[:, :cut], (), memory)
-    second, end = decoder(x[:, cut:], past, memory)
+    first, kv_cache = decoder(x[:, :cut], (), memory)
+    second, end = decoder(x[:, cut:], kv_cache, memory)
     assert_close(torch.cat([first, second], 1), y, rtol=0, atol=1e-12)
     assert_close(end, state, rtol=0, atol=1e-12)
 
@@ -299,8 +257,43 @@ def test_without_positions_an_encoder_does_not_know_the_order():
     assert_close(encoder(x[:, order]), encoder(x)[:, order])
 
 
-def test_errors():
-    with pytest.raises(ValueError, match="layers must be at least 1: got 0"):
-        Encoder(0, 4, 2)
-    with pytest.raises(ValueError, match="dim must be a multiple of heads: got dim=4, heads=3"):
-        Decoder(1, 4, 3)
+X = torch.zeros(2, 3, 4)
+KV = Block(4, 2)(X)[1]
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: Encoder(0, 4, 2), "layers must be at least 1: got 0"),
+        (lambda: Decoder(1, 4, 3), "dim must be a multiple of heads: got dim=4, heads=3"),
+        (lambda: Block(4, 2, BlockSettings(hidden=0)), "hidden must be at least 1: got 0"),
+        (lambda: Block(6, 2, BlockSettings(rotary_length=4)), "dim / heads must be even"),
+        (lambda: Residual(4, dropout=1.0), "p must be at least 0 and less than 1: got 1.0"),
+        (lambda: LayerNorm(4)(X[..., :1]), r"x must have the shape \(..., 4\): got \(2, 3, 1\)"),
+        (lambda: LayerNorm(4)(X.long()), "x must be floating point: got torch.int64"),
+        (lambda: FeedForward(4, 5)(X[..., None]), r"x must have the shape \(..., 4\)"),
+        (lambda: FeedForward(4, 5)(X.bool()), "x must be floating point: got torch.bool"),
+        (lambda: Encoder(1, 4, 2)(X[0]), r"x must have the shape \(batch, .*\): got \(3, 4\)"),
+        (lambda: Encoder(1, 4, 2)(X, torch.ones(3, 3)), "mask must be bool, True where .*: got torch.float32"),
+        (lambda: Encoder(1, 4, 2)(X, torch.ones(3, 4) > 0), r"mask must be broadcastable .*: got \(3, 4\)"),
+        (lambda: Decoder(1, 4, 2)(X[0, 0]), r"x must have the shape \(batch, .*\): got \(4,\)"),
+        (lambda: Decoder(2, 4, 2)(X, (KV,)), "kv_cache must hold keys and values for 2 blocks: got 1"),
+        (lambda: Decoder(1, 4, 2)(X[:1], (KV,)), r"kv_cache must have the shape \(1, 2, keys, 2\): got \(2, "),
+        (lambda: Decoder(1, 4, 2)(X, (), (KV,)), "memory must be None without cross-attention: got one"),
+        (lambda: Decoder(1, 4, 2).project_kv(X), "memory must be None without cross-attention: got one"),
+        (lambda: Decoder(1, 4, 2, cross=True)(X), "memory must be given for cross-attention: got None"),
+    ],
+)
+def test_errors(call, message, unchecked):
+    with pytest.raises((ValueError, TypeError), match=message):
+        call()
+
+
+def test_shapes_alone_decide():
+    with torch.device("meta"):
+        encoder = Encoder(2, 6, 3, BlockSettings(rotary_length=8))
+        decoder, x = Decoder(2, 6, 3, cross=True), torch.randn(2, 5, 6)
+    memory = decoder.project_kv(encoder(x))
+    y, kv_cache = decoder(x, (), memory)
+    y, _ = decoder(x, kv_cache, memory)
+    assert y.is_meta and y.shape == (2, 5, 6)

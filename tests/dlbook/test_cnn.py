@@ -1,4 +1,4 @@
-"""Networks for pictures. Batch normalisation equal to PyTorch, the article's network to Keras, all to ours."""
+"""Convolutional networks. Batch normalisation equal to PyTorch, the article's network to Keras, all to ours."""
 
 import os
 
@@ -164,7 +164,7 @@ def test_the_article_s_network_equals_keras():
         assert_close(bias, layer.bias.value.grad, rtol=1e-3, atol=1e-6)
 
 
-def test_networks_start_as_they_say():
+def test_networks_are_initialised_as_they_say():
     torch.manual_seed(0)
     glorot, he = CNN(), CNN(init=he_normal_)
     for name, inputs, outputs in [("conv2", 9 * 32, 9 * 64), ("hidden", 1600, 64)]:
@@ -195,7 +195,7 @@ def test_overfits_a_tiny_batch(make):
     assert loss.item() < 0.05
 
 
-def test_resnet_takes_pictures_of_other_sizes_and_channels():
+def test_resnet_takes_images_of_other_sizes_and_channels():
     model = ResNet(widths=(4, 6), residual=(0, 2), side=32, channels=3, classes=5)
     assert model(torch.randn(2, 3, 32, 32)).shape == (2, 5)
 
@@ -213,7 +213,7 @@ def mean(values):
     lambda k, c, o: (c * k * k + 1) * o,
     lambda k, c, o: c * k * k * o,  # without the biases
     lambda k, c, o: (k * k + 1) * o,  # one channel
-    lambda k, c, o: (c * k * k + 1) * o * 13 * 13,  # without sharing between places
+    lambda k, c, o: (c * k * k + 1) * o * 13 * 13,  # without sharing between positions
 )
 def test_number_of_parameters_as_printed(formula):
     layer = CNN().conv2
@@ -248,7 +248,7 @@ def test_batch_norm_as_printed(formula):
     "4.2d",
     "dlbook.cnn.ResidualBlock",
     lambda x, change: [[max(0.0, a + b) for a, b in zip(*rows, strict=True)] for rows in zip(x, change, strict=True)],
-    lambda x, change: [[max(0.0, b) for b in row] for row in change],  # without the way round
+    lambda x, change: [[max(0.0, b) for b in row] for row in change],  # without the residual connection
     lambda x, change: [[max(0.0, a - b) for a, b in zip(*rows, strict=True)] for rows in zip(x, change, strict=True)],
     lambda x, change: [
         [a + max(0.0, b) for a, b in zip(*rows, strict=True)] for rows in zip(x, change, strict=True)

@@ -30,10 +30,10 @@ from tests.helpers.references import random, tensor
 few = settings(max_examples=20)
 
 
-def make(words=5, dim=3):
+def make(vocab_size=5, dim=3):
     """Make a model in float64, with no vector zero."""
     torch.manual_seed(0)
-    model = SkipGram(words, dim).double()
+    model = SkipGram(vocab_size, dim).double()
     for parameter in model.parameters():
         nn.init.normal_(parameter)
     return model
@@ -166,7 +166,7 @@ def test_a_step_goes_down_the_gradient(words, dim, batch, shared, k):
 
 
 def test_shared_negatives_leave_the_expected_loss_as_it_is():
-    model, w, c = make(words=4), draw(4, 6), draw(4, 6, seed=2)
+    model, w, c = make(vocab_size=4), draw(4, 6), draw(4, 6, seed=2)
     noise = tensor([0.1, 0.2, 0.3, 0.4])
     v, u = model.centre[w], model.context[c]
     false = nn.functional.logsigmoid(-v @ model.context.T) @ noise  # the mean over the noise
@@ -238,7 +238,7 @@ def test_near_words_count_more():
     assert centre[:100].sort().values[-1] > 10_000  # in random order
 
 
-def test_frequent_words_are_thinned_out_first():
+def test_frequent_words_are_subsampled_first():
     tokens = torch.arange(10_000) % 2
     pairs = draw_pairs(tokens, torch.zeros_like(tokens), 1, torch.Generator().manual_seed(0), torch.tensor([0.5, 0.0]))
     assert pairs[0].shape == pytest.approx((10_000 / 2,), rel=0.05)  # a quarter is left, with a neighbour on each side
@@ -273,10 +273,9 @@ def test_words_of_one_topic_come_together():
 
 def test_divergence_is_said():
     tokens, sentences = two_topics()
-    with pytest.raises(
-        FloatingPointError, match="rate or batch / shared is too large: got rate=1e.20, batch=64, shared=1"
-    ):
-        train_skip_gram(SkipGram(10, 8), tokens, sentences, tokens.bincount(), threshold=1.0, lr=1e20, batch_size=64, shared_negatives=1)
+    options = dict(lr=1e20, batch_size=64, shared_negatives=1)
+    with pytest.raises(FloatingPointError, match="is too large: got lr=1e.20, batch_size=64, shared_negatives=1"):
+        train_skip_gram(SkipGram(10, 8), tokens, sentences, tokens.bincount(), threshold=1.0, **options)
 
 
 def test_a_seed_decides():
@@ -300,7 +299,7 @@ def test_overfits_a_tiny_batch():
     assert softmax_loss(model, w, c).item() < 0.05
 
 
-def test_vectors_start_as_in_the_authors_program():
+def test_vectors_are_initialised_as_in_the_authors_program():
     torch.manual_seed(0)
     model = SkipGram(1000, 50)
     assert model.centre.abs().max().item() == pytest.approx(0.01, rel=0.01) and not model.context.any()
@@ -342,7 +341,7 @@ def test_analogies_as_printed(formula):
     assert found == expected
 
 
-def test_neighbours_are_those_of_greatest_cosine():
+def test_most_similar_are_those_of_greatest_cosine():
     vectors = random(20, 4)
     found, cosines = most_similar(vectors, 3, count=5)
     expected = [cosine(vectors[3].tolist(), vector) for vector in vectors.tolist()]
@@ -365,8 +364,8 @@ def test_rank_correlation_equals_scipy(pairs):
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda t: SkipGram(0, 3), "words and dim must be at least 1: got words=0, dim=3"),
-        (lambda t: SkipGram(3, 0), "got words=3, dim=0"),
+        (lambda t: SkipGram(0, 3), "vocab_size must be at least 1: got 0"),
+        (lambda t: SkipGram(3, 0), "dim must be at least 1: got 0"),
         (lambda t: keep_probability(t, 0.0), "threshold must be greater than 0: got 0.0"),
         (lambda t: draw_pairs(t, t, 0, torch.Generator()), "window must be at least 1, .*: got window=0, 3 for 3"),
         (lambda t: draw_pairs(t, t[1:], 1, torch.Generator()), "sentences one for each token: got window=1, 2 for 3"),

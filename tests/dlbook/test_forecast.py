@@ -1,4 +1,4 @@
-"""Outputs of recurrent networks, the article's forecaster as in Keras, PyTorch's layers with our weights."""
+"""Outputs of recurrent networks, the article's forecaster as in Keras."""
 
 import math
 import os
@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.testing import assert_close
 
-from dlbook.activations import relu, sigmoid, tanh
-from dlbook.forecast import Forecaster, Readout, as_torch
+from dlbook.activations import sigmoid, tanh
+from dlbook.forecast import Forecaster, Readout
+from dlbook.fused import FusedRecurrent
 from dlbook.losses import quantile_loss
 from dlbook.network import Dense, he_normal_
-from dlbook.recurrent import GRUCell, LSTMCell, Recurrent, RNNCell
+from dlbook.recurrent import GRUCell, LSTMCell, RNNCell
 from tests.helpers.equations import equation
 from tests.helpers.references import random, tensor
 
@@ -46,7 +47,7 @@ def test_the_articles_output_is_a_dense_layer_of_both():
     assert_close(ours(h[:, 3], x[:, 3]), ours(h, x)[:, 3])  # one step is no different
 
 
-def test_a_readout_starts_as_told():
+def test_a_readout_is_initialised_as_told():
     torch.manual_seed(0)
     readout = Readout(300, 200, inputs=100, init=he_normal_)
     assert readout.weight_ho.var().item() == pytest.approx(2 / 300, rel=0.05)
@@ -92,45 +93,6 @@ def test_the_usual_output_as_printed(formula):
     assert_close(readout(h), tensor(formula(readout.weight_ho.tolist(), h.tolist(), readout.bias.tolist())))
 
 
-# --- PyTorch's layers with our weights --------------------------------------------------------------------------------
-
-CELLS = {
-    "tanh": RNNCell,
-    "torch.tanh": partial(RNNCell, activation=torch.tanh),
-    "relu": partial(RNNCell, activation=relu, biases=2),
-    "lstm": LSTMCell,
-    "lstm2": partial(LSTMCell, biases=2),
-    "gru": GRUCell,
-}
-
-
-@given(
-    kind=st.sampled_from(sorted(CELLS)), layers=st.integers(1, 3), directions=st.integers(1, 2), double=st.booleans()
-)
-def test_torchs_layers_give_the_same(kind, layers, directions, double):
-    torch.manual_seed(0)
-    dtype = torch.float64 if double else torch.float32
-    ours = Recurrent(CELLS[kind], 2, 3, layers, directions).to(dtype)
-    for parameter in ours.parameters():
-        nn.init.normal_(parameter, std=0.7)
-    theirs, x = as_torch(ours), torch.randn(2, 4, 2, dtype=dtype)
-    (y, state), (expected, end) = ours(x), theirs(x)
-    assert_close(y, expected)
-    assert_close(state, end if isinstance(end, tuple) else (end,))
-    trained = [parameter for parameter in theirs.parameters() if parameter.requires_grad]
-    assert sum(p.numel() for p in trained) == sum(p.numel() for p in ours.parameters())
-    y.square().sum().backward()
-    expected.square().sum().backward()
-    for mine, yours in zip(ours.parameters(), trained, strict=True):
-        assert mine.data_ptr() != yours.data_ptr()  # a copy
-        assert_close(mine.grad, yours.grad, rtol=1e-4, atol=1e-5)
-
-
-def test_torch_has_two_functions_only():
-    with pytest.raises(ValueError, match="activation must be tanh or relu for PyTorch's layer: got <function sigmoid"):
-        as_torch(Recurrent(partial(RNNCell, activation=sigmoid), 1, 1))
-
-
 # --- the forecaster ---------------------------------------------------------------------------------------------------
 
 
@@ -163,7 +125,7 @@ def test_the_fused_forecaster_is_the_same(cell):
         torch.manual_seed(0)
         models.append(Forecaster(3, 7, outputs=2, cell=cell, fused=fused))
     ours, theirs = models
-    assert isinstance(theirs.recurrent, nn.RNNBase)
+    assert isinstance(theirs.recurrent, FusedRecurrent)
     assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
     for model in models:  # and so it stays in training: the bias that ours lacks is not trained
         optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
@@ -174,7 +136,7 @@ def test_the_fused_forecaster_is_the_same(cell):
     assert_close(ours(x), theirs(x), rtol=1e-3, atol=1e-4)
 
 
-def test_the_forecaster_starts_as_in_keras():
+def test_the_forecaster_is_initialised_as_in_keras():
     torch.manual_seed(0)
     model = Forecaster(hidden=400)
     assert model.output.weight.abs().max().item() == pytest.approx(math.sqrt(6 / 401), rel=0.02)
@@ -247,15 +209,15 @@ def test_the_best_constant_is_the_quantile(tau):
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: Readout(0, 1), "hidden and outputs must be at least 1, and inputs at least 0: got hidden=0"),
-        (lambda: Readout(1, 0), "outputs=0"),
-        (lambda: Readout(1, 1, inputs=-1), "inputs=-1"),
-        (lambda: Readout(1, 1)(torch.ones(1, 1), torch.ones(1, 1)), r"x must be given in .*: got \(1, 1\)"),
-        (lambda: Readout(1, 1, inputs=1)(torch.ones(1, 1)), "x must be given in the article's form, .*: got none"),
+        (lambda: Readout(0, 1), "hidden must be at least 1: got 0"),
+        (lambda: Readout(1, 0), "outputs must be at least 1: got 0"),
+        (lambda: Readout(1, 1, inputs=-1), "inputs must be at least 0: got -1"),
+        (lambda: Readout(1, 1)(torch.ones(1, 1), torch.ones(1, 1)), r"x must be given if .*: got \(1, 1\)"),
+        (lambda: Readout(1, 1, inputs=1)(torch.ones(1, 1)), "the layer has inputs, else not: got none"),
         (lambda: Forecaster(hidden=0), "hidden must be at least 1"),
         (lambda: Forecaster(outputs=0), "outputs must be at least 1"),
-        (lambda: Forecaster(2)(torch.ones(1, 3, 1)), r"x must have the shape \(batch, steps, 2\)"),
-        (lambda: quantile_loss(random(3, 2), random(3), [0.5]), r"levels must .* of 2 predictions: got \[0.5\]"),
+        (lambda: Forecaster(2)(torch.ones(1, 3, 1)), r"x must have the shape \(batch, length, 2\)"),
+        (lambda: quantile_loss(random(3, 2), random(3), [0.5]), r"prediction must have .* \(3, 1\): got \(3, 2\)"),
         (lambda: quantile_loss(random(3, 1), random(3), [1.0]), r"levels must lie between 0 and 1.*got \[1.0\]"),
         (lambda: quantile_loss(random(3, 2), random(3), [0.0, 0.5]), r"got \[0.0, 0.5\]"),
     ],

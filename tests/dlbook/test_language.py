@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.testing import assert_close
 
-from dlbook.language import LanguageModel, ScaledEmbedding, _detach, bits_per_token, chunk_losses, chunks, perplexity
+from dlbook.fused import FusedRecurrent
+from dlbook.language import LanguageModel, ScaledEmbedding, bits_per_token, chunk_losses, chunks, perplexity
 from dlbook.recurrent import GRUCell, LSTMCell, Recurrent, RNNCell
 from dlbook.text.decode import beam_search, generate, sample
 from tests.helpers.equations import equation
@@ -21,18 +22,18 @@ few = settings(max_examples=15)
 kinds = st.sampled_from(sorted(CELLS))
 
 
-def make(kind="lstm", symbols=5, dim=3, hidden=4, **options):
+def make(kind="lstm", vocab_size=5, dim=3, hidden=4, **options):
     """Make a model in float64, with no parameter zero."""
     torch.manual_seed(0)
-    model = LanguageModel(symbols, dim, hidden, cell=CELLS[kind], **options).double()
+    model = LanguageModel(vocab_size, dim, hidden, cell=CELLS[kind], **options).double()
     for parameter in model.parameters():
         if parameter.requires_grad:
             nn.init.normal_(parameter, std=0.7)
     return model
 
 
-def text(length, symbols=5, seed=0):
-    return torch.randint(symbols, (length,), generator=torch.Generator().manual_seed(seed))
+def text(length, vocab_size=5, seed=0):
+    return torch.randint(vocab_size, (length,), generator=torch.Generator().manual_seed(seed))
 
 
 class Theirs(nn.Module):
@@ -40,26 +41,26 @@ class Theirs(nn.Module):
 
     def __init__(self, ours):
         super().__init__()
-        self.recurrent = ours.recurrent  # itself equal to PyTorch's by tests/test_forecast.py
-        symbols, dim = ours.embedding.weight.shape
-        self.embedding = nn.Embedding(symbols, dim).double()
-        self.output = nn.Linear(ours.output.weight.shape[1], symbols).double()
+        self.recurrent = ours.recurrent  # itself equal to PyTorch's by test_fused.py
+        vocab_size, dim = ours.embedding.weight.shape
+        self.embedding = nn.Embedding(vocab_size, dim).double()
+        self.output = nn.Linear(ours.output.weight.shape[1], vocab_size).double()
         self.embedding.load_state_dict(ours.embedding.state_dict())
         self.output.load_state_dict(ours.output.state_dict())
 
 
 @few
 @given(kinds, st.integers(1, 3), st.integers(1, 4), st.integers(1, 2), st.booleans())
-def test_equals_torchs_parts(kind, batch, steps, layers, tied):
+def test_equals_torchs_parts(kind, batch, length, layers, tied):
     ours = make(kind, dim=4 if tied else 3, layers=layers, tied=tied)
-    assert isinstance(ours.recurrent, nn.RNNBase)
+    assert isinstance(ours.recurrent, FusedRecurrent)
     theirs = Theirs(ours)
-    tokens = text(batch * steps).view(batch, steps)
-    scores, _ = ours(tokens)
+    tokens = text(batch * length).view(batch, length)
+    logits, _ = ours(tokens)
     expected = theirs.output(theirs.recurrent(theirs.embedding(tokens) * ours.embedding.embedding_dim**0.5)[0])
-    assert_close(scores, expected)
-    weights = random(*scores.shape)
-    (scores * weights).sum().backward(retain_graph=True)
+    assert_close(logits, expected)
+    weights = random(*logits.shape)
+    (logits * weights).sum().backward(retain_graph=True)
     mine = [ours.embedding.weight.grad, ours.output.weight.grad, ours.output.bias.grad]
     parameters = [theirs.embedding.weight, theirs.output.weight, theirs.output.bias]
     of_embedding, of_output, of_bias = torch.autograd.grad((expected * weights).sum(), parameters)
@@ -76,9 +77,9 @@ def test_the_fused_model_is_the_same(kind, layers):
     for fused in (False, True):
         torch.manual_seed(0)
         model = LanguageModel(5, 3, 4, layers, CELLS[kind], fused=fused)
-        assert isinstance(model.recurrent, nn.RNNBase if fused else Recurrent)
-        scores, state = model(text(6).view(2, 3))
-        results.append(model(text(6, seed=1).view(2, 3), _detach(state))[0])
+        assert isinstance(model.recurrent, FusedRecurrent if fused else Recurrent)
+        logits, state = model(text(6).view(2, 3))
+        results.append(model(text(6, seed=1).view(2, 3), state)[0])
     assert_close(*results)
 
 
@@ -94,25 +95,25 @@ def test_chunks_are_the_whole(kind, fused, layers, first, second):
     assert_close(last, end)
     state, step_by_step = None, []  # and so is one after another, as decoding wants it
     for token in tokens.unbind(1):
-        scores, state = model.step(state, token)
-        step_by_step.append(scores)
+        logits, state = model.step(state, token)
+        step_by_step.append(logits)
     assert_close(torch.stack(step_by_step, 1), whole)
     assert_close(state, end)
     assert_close(model.prefill(tokens), end)
-    assert all(len(part) == 2 for part in (state if isinstance(state, tuple) else [state]))
+    assert all(part.shape == (2, layers, 4) for part in state)
 
 
 @few
 @given(st.integers(2, 40), st.integers(1, 4), st.integers(1, 7))
-def test_a_text_is_cut_without_loss(length, batch, steps):
-    tokens = torch.arange(length)
-    if length <= batch:
+def test_a_text_is_cut_without_loss(tokens, batch, length):
+    text = torch.arange(tokens)
+    if tokens <= batch:
         return
-    parts = chunks(tokens, batch, steps)
+    parts = chunks(text, batch, length)
     x, target = (torch.cat(part, 1) for part in zip(*parts, strict=True))
     assert target.equal(x + 1)
-    assert x.flatten().tolist() == list(range(batch * ((length - 1) // batch)))
-    assert all(part.shape[1] == steps for part, _ in parts[:-1]) and 1 <= parts[-1][0].shape[1] <= steps
+    assert x.flatten().tolist() == list(range(batch * ((tokens - 1) // batch)))
+    assert all(part.shape[1] == length for part, _ in parts[:-1]) and 1 <= parts[-1][0].shape[1] <= length
 
 
 def test_no_gradient_flows_into_the_chunk_before():
@@ -121,20 +122,20 @@ def test_no_gradient_flows_into_the_chunk_before():
     for loss in chunk_losses(model, parts):
         model.zero_grad()
         loss.backward()
-        found.append((loss.item(), model.recurrent.weight_hh_l0.grad.clone()))
+        found.append((loss.item(), model.recurrent.layer.weight_hh_l0.grad.clone()))
     state = None
     for (tokens, target), (loss, gradient) in zip(parts, found, strict=True):
         model.zero_grad()
-        scores, state = model(tokens, state)
-        expected = nn.functional.cross_entropy(scores.flatten(0, 1), target.flatten())
+        logits, state = model(tokens, state)
+        expected = nn.functional.cross_entropy(logits.flatten(0, 1), target.flatten())
         expected.backward()
         state = tuple(part.detach() for part in state)
         assert loss == pytest.approx(expected.item())
-        assert_close(gradient, model.recurrent.weight_hh_l0.grad)
+        assert_close(gradient, model.recurrent.layer.weight_hh_l0.grad)
 
 
 def bits_by_index(p, shift=0, base=2.0, mean=True):
-    """Average -log2 of the probability of each symbol given those before it; p[t] is the table after t symbols."""
+    """Average -log2 of the probability of each token given those before it; p[t] is the table after t tokens."""
     T = len(p)
     return -sum(math.log(p[t][0][p[t][1 + shift]], base) for t in range(T)) / (T if mean else 1)
 
@@ -153,10 +154,10 @@ def test_bits_as_printed(formula):
     model.train()
     table, state = [], None
     for token, following in zip(tokens[:-1], tokens[1:], strict=True):
-        scores, state = model(token.view(1, 1), state)
-        table.append((scores[0, 0].softmax(0).tolist(), following.item(), token.item()))
-    for steps in (1, 4, 256):
-        assert_close(tensor(bits_per_token(model, tokens, length=steps)), tensor(formula(table)))
+        logits, state = model(token.view(1, 1), state)
+        table.append((logits[0, 0].softmax(0).tolist(), following.item(), token.item()))
+    for length in (1, 4, 256):
+        assert_close(tensor(bits_per_token(model, tokens, length=length)), tensor(formula(table)))
 
 
 @equation(
@@ -183,6 +184,17 @@ def test_bits_are_measured_without_dropout():
     assert bits_per_token(model, tokens[:29], batch_size=2) == pytest.approx(sum(strips) / 2)
 
 
+def test_modes_are_put_back():
+    """Each layer's own, and after an error too."""
+    model = make(dropout=0.5).train()
+    model.embedding.eval()
+    bits_per_token(model, text(30))
+    assert model.training and model.dropout.training and not model.embedding.training
+    with pytest.raises(IndexError):
+        bits_per_token(model, torch.full((30,), 9))  # no token of the vocabulary
+    assert model.training and model.dropout.training and not model.embedding.training
+
+
 @pytest.mark.parametrize("kind", CELLS)
 def test_it_can_be_decoded(kind):
     model = make(kind, layers=2)
@@ -192,18 +204,12 @@ def test_it_can_be_decoded(kind):
     assert made.shape == (2, 6)
     found, score = beam_search(model.step, state, torch.tensor([1, 2]), 4, stop=0, beams=3, alpha=0.0)
     for row in range(2):
-        alone = chosen(state, row)
+        alone = tuple(part[row : row + 1] for part in state)
         ended = (*found[row].tolist(), 0).index(0) + 1
         sequence = found[row, :ended]
         read = torch.cat([torch.tensor([1, 2])[row : row + 1], sequence[:-1]])[None]
         log_p = model(read, alone)[0].log_softmax(2)[0].gather(1, sequence[:, None]).sum()
         assert_close(score[row], log_p)
-
-
-def chosen(state, row):
-    parts = state if isinstance(state, tuple) else (state,)
-    parts = tuple(part[row : row + 1] for part in parts)
-    return parts if isinstance(state, tuple) else parts[0]
 
 
 def test_scaled_vectors_are_as_large_as_one():
@@ -218,27 +224,27 @@ def test_scaled_vectors_are_as_large_as_one():
 @pytest.mark.parametrize("tied", [False, True])
 def test_overfits_a_tiny_text(tied):
     torch.manual_seed(0)
-    model, parts = LanguageModel(6, 20, 20, tied=tied), chunks(text(41, symbols=6), batch_size=2, length=10)
+    model, parts = LanguageModel(6, 20, 20, tied=tied), chunks(text(41, vocab_size=6), batch_size=2, length=10)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(60):
         for loss in chunk_losses(model, parts):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-    assert loss.item() < 0.05 and bits_per_token(model, text(41, symbols=6), batch_size=2) < 0.1
+    assert loss.item() < 0.05 and bits_per_token(model, text(41, vocab_size=6), batch_size=2) < 0.1
 
 
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: LanguageModel(0, 2, 2), "symbols must be at least 1, .*: got symbols=0, dim=2, hidden=2"),
-        (lambda: LanguageModel(2, 3, 2, tied=True), "and dim hidden if tied: got .*dim=3, hidden=2"),
-        (lambda: LanguageModel(2, 0, 2), "inputs and hidden must be at least 1"),
-        (lambda: LanguageModel(2, 2, 0), "inputs and hidden must be at least 1"),
-        (lambda: LanguageModel(2, 2, 2, dropout=1.0), "rate must be at least 0 and less than 1: got 1.0"),
-        (lambda: chunks(text(5), 0, 2), "batch and steps must be at least 1, .*: got batch=0, steps=2 and 5 tokens"),
-        (lambda: chunks(text(5), 1, 0), "got batch=1, steps=0 and 5 tokens"),
-        (lambda: chunks(text(5), 5, 1), "and tokens more than batch: got batch=5, steps=1 and 5 tokens"),
+        (lambda: LanguageModel(0, 2, 2), "vocab_size must be at least 1: got 0"),
+        (lambda: LanguageModel(2, 3, 2, tied=True), "dim must be hidden if tied: got dim=3, hidden=2"),
+        (lambda: LanguageModel(2, 0, 2), "inputs must be at least 1: got 0"),
+        (lambda: LanguageModel(2, 2, 0), "hidden must be at least 1: got 0"),
+        (lambda: LanguageModel(2, 2, 2, dropout=1.0), "p must be .*: got 1.0"),
+        (lambda: chunks(text(5), 0, 2), "batch_size must be at least 1: got 0"),
+        (lambda: chunks(text(5), 1, 0), "length must be at least 1: got 0"),
+        (lambda: chunks(text(5), 5, 1), "tokens must be more than batch_size=5: got 5 tokens"),
     ],
 )
 def test_errors(call, message):

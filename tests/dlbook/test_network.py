@@ -93,7 +93,7 @@ def test_the_article_s_network_equals_keras():
         assert_close(mine.bias.grad, yours.bias.value.grad, rtol=1e-4, atol=1e-7)
 
 
-def test_starting_weights():
+def test_initialisation():
     torch.manual_seed(0)
     he, glorot = Dense(400, 300), Dense(400, 300, init=network.glorot_uniform_)
     assert he.weight.var().item() == pytest.approx(2 / 400, rel=0.02)
@@ -135,7 +135,7 @@ def test_dropout_acts_between_the_layers_of_an_mlp_only():
     [
         (lambda: Dense(0, 3), "inputs and outputs must be at least 1: got inputs=0, outputs=3"),
         (lambda: MLP([784]), r"widths must name at least an input and an output: got \[784\]"),
-        (lambda: Dropout(1.0), "rate must be at least 0 and less than 1: got 1.0"),
+        (lambda: Dropout(1.0), "p must be at least 0 and less than 1: got 1.0"),
     ],
 )
 def test_errors(make, message):

@@ -41,16 +41,16 @@ def test_images():
 
 
 @pytest.mark.parametrize(
-    "pictures, titles, message",
+    "images, titles, message",
     [
-        (np.zeros((2, 2)), None, r"pictures must have the shape \(n, height, width\) with n at least 1: got \(2, 2\)"),
+        (np.zeros((2, 2)), None, r"images must have the shape \(n, height, width\) with n at least 1: got \(2, 2\)"),
         (np.zeros((0, 2, 2)), None, r"got \(0, 2, 2\)"),
-        (np.zeros((2, 2, 2)), ["a"], "titles must be as many as pictures, 2: got 1"),
+        (np.zeros((2, 2, 2)), ["a"], "titles must be as many as images, 2: got 1"),
     ],
 )
-def test_images_refuses(pictures, titles, message):
+def test_images_refuses(images, titles, message):
     with pytest.raises(ValueError, match=message):
-        plot.images(pictures, titles)
+        plot.images(images, titles)
 
 
 def test_labels_stand_at_the_ends_apart_and_in_order():
@@ -71,9 +71,9 @@ def test_labels_of_light_lines_are_darker_than_the_lines():
     assert axes.texts[0].get_color() == plot.LEGIBLE[plot.ORANGE]
 
 
-def test_dots():
+def test_dot_plot():
     _, axes = plt.subplots()
-    plot.dots(axes, {"ours": [1, 2, 3], "theirs": [5.0]}, unit="accuracy, %")
+    plot.dot_plot(axes, {"ours": [1, 2, 3], "theirs": [5.0]}, unit="accuracy, %")
     assert [t.get_text() for t in axes.get_yticklabels()] == ["ours", "theirs"]
     assert list(axes.lines[0].get_xdata()) == [1, 2, 3] and list(axes.lines[1].get_xdata()) == [2, 2]
     assert axes.get_xlabel() == "accuracy, %"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.testing import assert_close
 
-from dlbook.positions import TokenEmbedding, apply_rotary, rotary_frequencies, sinusoidal
+from dlbook.positions import RotaryEmbedding, TokenEmbedding, rotary_frequencies, sinusoidal
 from tests.helpers.equations import equation
 from tests.helpers.references import assert_same, random, tensor
 
@@ -51,6 +51,10 @@ def test_distances_are_the_same_everywhere():
 # --- rotary -----------------------------------------------------------------------------------------------------------
 
 
+def rotate(x, offset=0):
+    return RotaryEmbedding(x.shape[-1], offset + x.shape[-2], torch.float64)(x, offset)
+
+
 @given(steps=st.integers(0, 5), pairs=st.integers(1, 4), start=st.integers(0, 1000))
 def test_rotations_are_complex_products(steps, pairs, start):
     def turned(x):
@@ -59,7 +63,7 @@ def test_rotations_are_complex_products(steps, pairs, start):
         return torch.view_as_real(torch.view_as_complex(x.unflatten(-1, (-1, 2))) * turns).flatten(-2)
 
     torch.manual_seed(0)
-    assert_same(lambda x: apply_rotary(x, start), turned, random(2, 3, steps, 2 * pairs))
+    assert_same(lambda x: rotate(x, start), turned, random(2, 3, steps, 2 * pairs))
 
 
 def rotation(x, t, dim, sign=1, halves=False, base=10_000):
@@ -75,7 +79,7 @@ def rotation(x, t, dim, sign=1, halves=False, base=10_000):
 
 @equation(
     "3.4.4b",
-    "dlbook.positions.apply_rotary",
+    "dlbook.positions.RotaryEmbedding",
     rotation,
     lambda x, t, dim: rotation(x, t, dim, sign=-1),  # the other way round
     lambda x, t, dim: rotation(x, t, dim, halves=True),  # other pairs
@@ -87,59 +91,97 @@ def test_rotary_positions_as_printed(formula):
     for dim in (2, 6):
         x = random(4, dim)
         expected = tensor([formula(x[n].tolist(), 3 + n, dim) for n in range(4)])
-        assert_close(apply_rotary(x, offset=3), expected)
+        assert_close(rotate(x, offset=3), expected)
 
 
 @given(first=st.integers(0, 500), other=st.integers(0, 500), distance=st.integers(0, 50), seed=st.integers(0, 9))
 def test_turned_vectors_compare_by_their_distance(first, other, distance, seed):
     torch.manual_seed(seed)
     query, key = random(1, 8), random(1, 8)
-    products = [(apply_rotary(query, t + distance) * apply_rotary(key, t)).sum() for t in (first, other)]
+    products = [(rotate(query, t + distance) * rotate(key, t)).sum() for t in (first, other)]
     assert_close(products[0], products[1])
-    assert_close(apply_rotary(query, first).norm(), query.norm())
+    assert_close(rotate(query, first).norm(), query.norm())
 
 
 def test_other_distances_compare_otherwise():
     torch.manual_seed(0)
     query, key = random(1, 8), random(1, 8)
-    assert (apply_rotary(query, 5) * apply_rotary(key, 2) - apply_rotary(query, 2) * apply_rotary(key, 5)).sum().abs() > 0.01
+    assert (rotate(query, 5) * rotate(key, 2) - rotate(query, 2) * rotate(key, 5)).sum().abs() > 0.01
 
 
 # --- embedding --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("positions", ["learnt", "sinusoidal", "rotary", "none"])
-@pytest.mark.parametrize("scaled", [False, True])
-def test_an_embedding_adds_positions(positions, scaled):
+def test_an_embedding_adds_positions(positions):
     torch.manual_seed(0)
-    embedding, tokens = TokenEmbedding(10, 6, 8, positions, scaled), torch.randint(10, (2, 5))
-    words = nn.functional.embedding(tokens, embedding.tokens.weight) * (math.sqrt(6) if scaled else 1)
-    places = {"learnt": embedding.places, "sinusoidal": sinusoidal(8, 6)}.get(positions, torch.zeros(8, 6))
+    embedding, tokens = TokenEmbedding(10, 6, 8, positions), torch.randint(10, (2, 5))
+    scale = math.sqrt(6) if positions == "sinusoidal" else 1
+    words = nn.functional.embedding(tokens, embedding.tokens.weight) * scale
+    places = {"learnt": embedding.positions, "sinusoidal": sinusoidal(8, 6)}.get(positions, torch.zeros(8, 6))
     assert_close(embedding(tokens), words + places[:5])
-    assert_close(embedding(tokens[:, 2:], start=2), (words + places[:5])[:, 2:])
-    learnt = {"tokens.weight", "places"} if positions == "learnt" else {"tokens.weight"}
+    assert_close(embedding(tokens[:, 2:], offset=2), (words + places[:5])[:, 2:])
+    learnt = {"tokens.weight", "positions"} if positions == "learnt" else {"tokens.weight"}
     assert {name for name, _ in embedding.named_parameters()} == learnt == set(embedding.state_dict())
 
 
 def test_positions_follow_the_model():
-    assert TokenEmbedding(3, 2, 4, "sinusoidal").double().places.dtype == torch.float64
+    assert TokenEmbedding(3, 2, 4, "sinusoidal").double().positions.dtype == torch.float64
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_rotations_follow_the_model(dtype):
+    torch.manual_seed(0)
+    x = torch.randn(2, 7, 6)
+    rotated = RotaryEmbedding(6, 9).to(dtype)(x.to(dtype), 2)
+    assert rotated.dtype == dtype
+    assert_close(rotated.float(), rotate(x.double(), 2).float(), atol=3e-2, rtol=3e-2)
+    assert not RotaryEmbedding(6, 9).state_dict()
+
+
+def test_tables_are_made_where_the_model_is():
+    with torch.device("meta"):
+        for module in (RotaryEmbedding(6, 9), TokenEmbedding(3, 6, 9, "sinusoidal")):
+            assert {part.device.type for part in [*module.parameters(), *module.buffers()]} == {"meta"}
+        assert sinusoidal(3, 4).is_meta
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32])
+def test_tokens_of_all_integer_types(dtype, unchecked):
+    embedding, tokens = TokenEmbedding(10, 6, 8), torch.tensor([[1, 9], [0, 3]])
+    assert torch.equal(embedding(tokens.to(dtype)), embedding(tokens))
+
+
+LONG = torch.zeros(1, 4, dtype=torch.long)
 
 
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: sinusoidal(3, 5), "dim must be even and at least 2, since positions take numbers in pairs: got 5"),
-        (lambda: apply_rotary(random(2, 3)), "dim must be even .*: got 3"),
+        (lambda: sinusoidal(3, 5), "dim must be even and at least 2, for pairs: got 5"),
+        (lambda: sinusoidal(-1, 4), "length must be at least 0: got -1"),
+        (lambda: RotaryEmbedding(3, 4), "dim must be even .*: got 3"),
+        (lambda: RotaryEmbedding(4, -1), "length must be at least 0: got -1"),
+        (lambda: RotaryEmbedding(4, 3)(random(2, 4, 4)), "x must have at most 3 positions: got 4"),
+        (lambda: RotaryEmbedding(4, 3)(random(2, 2, 4), 2), "x must have at most 3 positions: got 4"),
+        (lambda: RotaryEmbedding(4, 3)(random(2, 2, 4), -1), "offset must be at least 0: got -1"),
+        (lambda: RotaryEmbedding(2, 3)(random(2, 3, 4)), r"x must have the shape \(..., length, 2\): got \(2, 3, 4\)"),
+        (lambda: RotaryEmbedding(4, 3)(random(4)), r"x must have the shape .*: got \(4,\)"),
         (lambda: rotary_frequencies(0), "at least 2.*: got 0"),
-        (lambda: TokenEmbedding(0, 2, 3), "vocabulary, dim and steps must be at least 1: got vocabulary=0, dim=2, steps=3"),
-        (lambda: TokenEmbedding(1, 0, 3), "dim=0"),
-        (lambda: TokenEmbedding(1, 2, 0), "steps=0"),
+        (lambda: TokenEmbedding(0, 2, 3), "vocab_size must be at least 1: got 0"),
+        (lambda: TokenEmbedding(1, 0, 3), "dim must be at least 1: got 0"),
+        (lambda: TokenEmbedding(1, 2, 0), "max_length must be at least 1: got 0"),
         (lambda: TokenEmbedding(1, 2, 3, "absolute"), "one of learnt, sinusoidal, rotary, none: got absolute"),
         (lambda: TokenEmbedding(1, 3, 3, "sinusoidal"), "dim must be even"),
-        (lambda: TokenEmbedding(5, 2, 3)(torch.zeros(1, 4, dtype=torch.long)), "tokens must have at most 3 steps: got 4"),
-        (lambda: TokenEmbedding(5, 2, 3, "rotary")(torch.zeros(1, 1, dtype=torch.long), 3), "at most 3 steps: got 4"),
+        (lambda: TokenEmbedding(5, 2, 3)(LONG), "tokens must have at most 3 positions: got 4"),
+        (lambda: TokenEmbedding(5, 2, 3, "rotary")(LONG[:, :1], 3), "at most 3 positions: got 4"),
+        (lambda: TokenEmbedding(5, 2, 4)(LONG, -1), "offset must be at least 0: got -1"),
+        (lambda: TokenEmbedding(5, 2, 4)(LONG + 5), "tokens must be between 0 and 4: got 5 to 5"),
+        (lambda: TokenEmbedding(5, 2, 4)(LONG - 1, name="source"), "source must be between 0 and 4: got -1 to -1"),
+        (lambda: TokenEmbedding(5, 2, 4)(LONG.float()), "tokens must hold integers: got torch.float32"),
+        (lambda: TokenEmbedding(5, 2, 4)(LONG[0]), r"tokens must have the shape \(batch, length\): got \(4,\)"),
     ],
 )
-def test_errors(call, message):
-    with pytest.raises(ValueError, match=message):
+def test_errors(call, message, unchecked):
+    with pytest.raises((ValueError, TypeError), match=message):
         call()

@@ -29,7 +29,7 @@ NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 SHAPES = dict(
     kind=st.sampled_from(sorted(KINDS)),
     batch=st.integers(1, 3),
-    steps=st.integers(1, 4),
+    length=st.integers(1, 4),
     inputs=st.integers(1, 3),
     hidden=st.integers(1, 4),
     layers=st.integers(1, 3),
@@ -68,15 +68,16 @@ def torch_copy(ours, kind):
 
 
 def run_torch(theirs, x, state, lengths):
-    """Call PyTorch's layer with and return what ours does: one tuple of states, zeros in the padding."""
+    """Call PyTorch's layer with and return what ours does: one tuple of states, batch first, zeros in the padding."""
     if state is not None:
+        state = tuple(part.transpose(0, 1).contiguous() for part in state)
         state = state if isinstance(theirs, nn.LSTM) else state[0]
     if lengths is None:
         y, end = theirs(x, state)
     else:
         packed, end = theirs(pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False), state)
         y, _ = pad_packed_sequence(packed, batch_first=True, total_length=x.shape[1])
-    return y, end if isinstance(end, tuple) else (end,)
+    return y, tuple(part.transpose(0, 1) for part in (end if isinstance(end, tuple) else (end,)))
 
 
 def gradients(model, run, *inputs):
@@ -91,14 +92,14 @@ def gradients(model, run, *inputs):
 
 
 @given(**{**SHAPES, "batch": st.integers(0, 3)}, biases=st.integers(1, 2), begin=st.booleans(), data=st.data())
-def test_layers_equal_torch(kind, batch, steps, inputs, hidden, layers, directions, biases, begin, data):
+def test_layers_equal_torch(kind, batch, length, inputs, hidden, layers, directions, biases, begin, data):
     ours = make(kind, inputs, hidden, layers, directions, biases)
     theirs = torch_copy(ours, kind)
     lengths = None
     if batch and data.draw(st.booleans(), label="variable lengths"):
-        lengths = torch.tensor(data.draw(st.lists(st.integers(1, steps), min_size=batch, max_size=batch)))
-    x = random(batch, steps, inputs)
-    state = [random(layers * directions, batch, hidden) for _ in range(ours.cells[0].parts)] if begin else []
+        lengths = torch.tensor(data.draw(st.lists(st.integers(1, length), min_size=batch, max_size=batch)))
+    x = random(batch, length, inputs)
+    state = [random(batch, layers * directions, hidden) for _ in range(ours.cells[0].parts)] if begin else []
     results = [
         gradients(ours, lambda x, *state: ours(x, state or None, lengths), x, *state),
         gradients(theirs, lambda x, *state: run_torch(theirs, x, state or None, lengths), x, *state),
@@ -134,12 +135,12 @@ def test_in_second_order(kind):
 
 
 @given(**SHAPES, filling=st.sampled_from([1e3, math.nan, math.inf, -math.inf]), data=st.data())
-def test_padding_changes_nothing(kind, batch, steps, inputs, hidden, layers, directions, filling, data):
+def test_padding_changes_nothing(kind, batch, length, inputs, hidden, layers, directions, filling, data):
     ours = make(kind, inputs, hidden, layers, directions)
-    drawn = data.draw(st.lists(st.integers(1, steps), min_size=batch, max_size=batch), label="lengths")
+    drawn = data.draw(st.lists(st.integers(1, length), min_size=batch, max_size=batch), label="lengths")
     lengths = torch.tensor(drawn)
-    padding = torch.arange(steps) >= lengths[:, None]
-    x = random(batch, steps, inputs)
+    padding = torch.arange(length) >= lengths[:, None]
+    x = random(batch, length, inputs)
     other = torch.where(padding[:, :, None], filling, x)
     results = []
     for sequences in (x, other):
@@ -153,23 +154,23 @@ def test_padding_changes_nothing(kind, batch, steps, inputs, hidden, layers, dir
     for number, length in enumerate(drawn):  # and each sequence as if it were alone
         y, end = ours(x[number : number + 1, :length])
         assert_close(values[0][number : number + 1, :length], y)
-        assert_close([part[:, number : number + 1] for part in values[1:]], list(end))
+        assert_close([part[number : number + 1] for part in values[1:]], list(end))
 
 
 @given(**SHAPES, more=st.integers(1, 3))
-def test_more_padding_changes_nothing(kind, batch, steps, inputs, hidden, layers, directions, more):
-    ours, x = make(kind, inputs, hidden, layers, directions), random(batch, steps, inputs)
+def test_more_padding_changes_nothing(kind, batch, length, inputs, hidden, layers, directions, more):
+    ours, x = make(kind, inputs, hidden, layers, directions), random(batch, length, inputs)
     y, end = ours(x)
     longer = torch.cat([x, random(batch, more, inputs)], 1)
-    padded, again = ours(longer, None, torch.full((batch,), steps))
-    assert_close(padded[:, :steps], y)
+    padded, again = ours(longer, None, torch.full((batch,), length))
+    assert_close(padded[:, :length], y)
     assert_close(again, end)
 
 
-@given(**{name: SHAPES[name] for name in ("kind", "batch", "steps", "inputs", "hidden")}, data=st.data())
-def test_the_future_cannot_change_the_past(kind, batch, steps, inputs, hidden, data):
-    cell, x = make(kind, inputs, hidden).cells[0], random(batch, steps, inputs)
-    t = data.draw(st.integers(0, steps - 1))
+@given(**{name: SHAPES[name] for name in ("kind", "batch", "length", "inputs", "hidden")}, data=st.data())
+def test_the_future_cannot_change_the_past(kind, batch, length, inputs, hidden, data):
+    cell, x = make(kind, inputs, hidden).cells[0], random(batch, length, inputs)
+    t = data.draw(st.integers(0, length - 1))
     changed = x.clone()
     changed[:, t] += 1
     (y, _), (other, _) = scan(cell, x), scan(cell, changed)
@@ -201,10 +202,10 @@ def in_keras_order(cell, of=lambda parameter: parameter):
 
 
 @pytest.mark.parametrize("kind", ["tanh", "lstm", "gru"])
-@pytest.mark.parametrize("batch, steps, inputs, hidden", [(3, 5, 2, 4), (1, 1, 1, 1), (2, 7, 1, 50)])
-def test_cells_equal_keras(kind, batch, steps, inputs, hidden):
+@pytest.mark.parametrize("batch, length, inputs, hidden", [(3, 5, 2, 4), (1, 1, 1, 1), (2, 7, 1, 50)])
+def test_cells_equal_keras(kind, batch, length, inputs, hidden):
     cell = make(kind, inputs, hidden, biases=1).cells[0]
-    x, state = random(batch, steps, inputs), [random(batch, hidden) for _ in range(cell.parts)]
+    x, state = random(batch, length, inputs), [random(batch, hidden) for _ in range(cell.parts)]
     theirs = keras_layer(kind, hidden)
     theirs.build(x.shape)
     theirs.set_weights([weight.detach().numpy() for weight in in_keras_order(cell)])
@@ -260,11 +261,11 @@ def test_the_two_numbers_of_parameters():
     assert count(RNNCell(1, 50, biases=2)) == count(nn.RNN(1, 50)) == 2_650
 
 
-# --- how weights start ------------------------------------------------------------------------------------------------
+# --- how weights are initialised --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["tanh", "lstm", "gru"])
-def test_cells_start_as_in_keras(kind):
+def test_cells_are_initialised_as_in_keras(kind):
     torch.manual_seed(0)
     cell, theirs = KINDS[kind][0](30, 40), keras_layer(kind, 40)
     theirs.build((None, 5, 30))
@@ -281,9 +282,9 @@ def test_cells_start_as_in_keras(kind):
 
 
 @pytest.mark.parametrize("kind", ["tanh", "lstm", "gru"])
-def test_cells_start_as_in_torch(kind):
+def test_cells_are_initialised_as_in_torch(kind):
     torch.manual_seed(0)
-    ours, theirs = KINDS[kind][0](30, 40, start=torch_init_), KINDS[kind][1](30, 40)
+    ours, theirs = KINDS[kind][0](30, 40, init=torch_init_), KINDS[kind][1](30, 40)
     quantiles = torch.linspace(0, 1, 11)
     for parameter, other in ((ours.weight_ih, theirs.weight_ih_l0), (ours.bias_ih, theirs.bias_ih_l0)):
         assert parameter.abs().max() <= 40**-0.5
@@ -302,7 +303,7 @@ def test_an_open_forget_gate_is_counted_once():
 def test_overfits_a_tiny_batch(kind):
     torch.manual_seed(0)
     model, x = Recurrent(KINDS[kind][0], 2, 20, layers=2), torch.randn(8, 6, 2)
-    target, output = x[:, 0].sum(1), nn.Linear(20, 1)  # to be remembered for six steps
+    target, output = x[:, 0].sum(1), nn.Linear(20, 1)  # to be remembered for six time steps
     optimizer = torch.optim.Adam([*model.parameters(), *output.parameters()], lr=0.01)
     for _ in range(150):
         optimizer.zero_grad()
@@ -318,21 +319,21 @@ def test_overfits_a_tiny_batch(kind):
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda cell, x: LSTMCell(0, 4), "inputs and hidden must be at least 1, biases 1 or 2: got inputs=0"),
-        (lambda cell, x: RNNCell(1, 0), "hidden=0"),
-        (lambda cell, x: GRUCell(1, -1), "hidden=-1"),
-        (lambda cell, x: LSTMCell(1, 1, biases=3), "biases=3"),
-        (lambda cell, x: Recurrent(LSTMCell, 1, 1, layers=0), "layers must be at least 1 .*: got layers=0, dir"),
-        (lambda cell, x: Recurrent(LSTMCell, 1, 1, directions=3), "directions 1 or 2: got layers=1, directions=3"),
-        (lambda cell, x: scan(cell, x[:, :, :2]), r"x must have the shape \(batch, steps, 3\), .*got \(2, 5, 2\)"),
-        (lambda cell, x: scan(cell, x[:, :0]), r"of 1 step or more: got \(2, 0, 3\)"),
+        (lambda cell, x: LSTMCell(0, 4), "inputs must be at least 1: got 0"),
+        (lambda cell, x: RNNCell(1, 0), "hidden must be at least 1: got 0"),
+        (lambda cell, x: GRUCell(1, -1), "hidden must be at least 1: got -1"),
+        (lambda cell, x: LSTMCell(1, 1, biases=3), "biases must be 1 or 2: got 3"),
+        (lambda cell, x: Recurrent(LSTMCell, 1, 1, layers=0), "layers must be at least 1: got 0"),
+        (lambda cell, x: Recurrent(LSTMCell, 1, 1, directions=3), "directions must be 1 or 2: got 3"),
+        (lambda cell, x: scan(cell, x[:, :, :2]), r"x must have the shape \(batch, length, 3\): got \(2, 5, 2\)"),
+        (lambda cell, x: scan(cell, x[:, :0]), r"x must have a length of 1 or more: got \(2, 0, 3\)"),
         (lambda cell, x: scan(cell, x[0]), r"got \(5, 3\)"),
         (lambda cell, x: scan(cell, x, (x[:, 0],)), r"state must hold .*\[\(2, 4\), \(2, 4\)\]: got \[\(2, 3\)\]"),
         (lambda cell, x: scan(cell, x, (random(2, 4), random(1, 4))), r"got \[\(2, 4\), \(1, 4\)\]"),
-        (lambda cell, x: Recurrent(RNNCell, 3, 4)(x, (random(2, 2, 4),)), r"one for each of 1 cells: got \[2\]"),
-        (lambda cell, x: Recurrent(RNNCell, 3, 4)(x, (random(1, 2, 3),)), r"\[\(2, 4\)\]: got \[\(2, 3\)\]"),
-        (lambda cell, x: scan(cell, x, None, torch.tensor([1])), r"lengths must be 2 numbers, .*: got \(1,\)"),
-        (lambda cell, x: scan(cell, x, None, torch.tensor([0, 5])), "between 1 and the number of steps, 5: got 0 to 5"),
+        (lambda cell, x: make("tanh", 3, 4)(x, (random(2, 2, 4),)), r"2, 1, 4.*: got \[\(2, 2, 4\)\]"),
+        (lambda cell, x: make("tanh", 3, 4)(x, (random(2, 1, 3),)), r"\[\(2, 1, 4\)\]: got \[\(2, 1, 3\)\]"),
+        (lambda cell, x: scan(cell, x, None, torch.tensor([1])), r"lengths must have the shape \(2,\): got \(1,\)"),
+        (lambda cell, x: scan(cell, x, None, torch.tensor([0, 5])), "the length of x, 5: got 0 to 5"),
         (lambda cell, x: scan(cell, x, None, torch.tensor([6, 1])), "got 1 to 6"),
     ],
 )

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 from torch.testing import assert_close
 
+from dlbook.fused import FusedRecurrent
 from dlbook.recurrent import Recurrent
 from dlbook.seq2seq import AdditiveAttention, GeneralAttention, RecurrentEncoder, RecurrentTranslator
 from dlbook.text.decode import beam_search, generate
@@ -33,9 +34,9 @@ def make(kind="additive", **options):
     return fill(RecurrentTranslator(8, 6, 4, 3, KINDS[kind], pad=7, **options))
 
 
-def sentences(batch, steps, words, data):
-    lengths = torch.tensor(data.draw(st.lists(st.integers(1, steps), min_size=batch, max_size=batch), label="lengths"))
-    return torch.randint(words, (batch, steps), generator=torch.Generator().manual_seed(1)), lengths
+def sentences(batch, length, vocab_size, data):
+    lengths = torch.tensor(data.draw(st.lists(st.integers(1, length), min_size=batch, max_size=batch), label="lengths"))
+    return torch.randint(vocab_size, (batch, length), generator=torch.Generator().manual_seed(1)), lengths
 
 
 def padded(source, lengths):
@@ -55,10 +56,10 @@ def copied(theirs, ours):
 
 @few
 @given(st.booleans(), st.integers(1, 3), st.integers(1, 5), st.data())
-def test_the_encoder_equals_torchs_gru(fused, batch, steps, data):
+def test_the_encoder_equals_torchs_gru(fused, batch, length, data):
     encoder = fill(RecurrentEncoder(7, 4, 3, fused=fused))
     theirs = copied(nn.GRU(4, 3, batch_first=True, bidirectional=True).double(), encoder.recurrent)
-    source, lengths = sentences(batch, steps, 7, data)
+    source, lengths = sentences(batch, length, 7, data)
     memory, ends = encoder(source, lengths)
     embedded = 2 * nn.functional.embedding(source, encoder.embedding.weight)  # √4
     packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
@@ -152,7 +153,7 @@ def test_context_as_printed(formula):
 
 
 def by_loop(model, kind, source, target):
-    """Translate one sentence word by word, with PyTorch's GRU cell and no padding; return scores and weights."""
+    """Translate one sentence word by word, with PyTorch's GRU cell and no padding; return logits and weights."""
     decoder, attention = model.decoder, model.decoder.attention
     cell = copied(nn.GRUCell(4, 3).double(), decoder.recurrent)
     memory, ends = model.encoder(source[None], torch.tensor([len(source)]))
@@ -177,22 +178,22 @@ def by_loop(model, kind, source, target):
 @given(kinds, st.booleans(), st.booleans(), st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.data())
 def test_the_translator_equals_a_loop(kind, fused, tied, batch, sources, targets, data):
     model = make(kind, fused=fused, tied=tied)
-    assert isinstance(model.decoder.recurrent, nn.GRU if fused else Recurrent)
+    assert isinstance(model.decoder.recurrent, FusedRecurrent if fused else Recurrent)
     source, lengths = sentences(batch, sources, 7, data)
     target = torch.randint(6, (batch, targets), generator=torch.Generator().manual_seed(2))
-    scores, weights, _ = model.decoder(target, model.encode(padded(source, lengths)))
-    assert_close(model(padded(source, lengths), target), scores)
+    logits, weights, _ = model.decoder(target, model.encode(padded(source, lengths)))
+    assert_close(model(padded(source, lengths), target), logits)
     loss = 0.0
     for row, length in enumerate(lengths.tolist()):
         expected, alpha = by_loop(model, kind, source[row, :length], target[row])
-        assert_close(scores[row], expected)
+        assert_close(logits[row], expected)
         assert_close(weights[row, :, :length], alpha)
         assert not weights[row, :, length:].any()
         loss = loss + (expected**2).sum()
     decoder = model.decoder  # its cell and the encoder's are compared above: here what both passes share
     shared = [decoder.output.weight, decoder.combine.weight, decoder.output.bias, *decoder.attention.parameters()]
     shared += [model.begin.weight, model.encoder.embedding.weight, *model.encoder.recurrent.parameters()]
-    assert_close(torch.autograd.grad((scores**2).sum(), shared), torch.autograd.grad(loss, shared))
+    assert_close(torch.autograd.grad((logits**2).sum(), shared), torch.autograd.grad(loss, shared))
 
 
 @few
@@ -204,10 +205,10 @@ def test_padding_changes_nothing(kind, fused, more, data):
     results, short = [], padded(source, lengths)
     for filled in (short, nn.functional.pad(short, (0, more), value=7)):
         model.zero_grad()
-        scores = model(filled, target)
-        (scores**2).sum().backward()
+        logits = model(filled, target)
+        (logits**2).sum().backward()
         gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
-        results.append((scores, gradients))
+        results.append((logits, gradients))
     assert_close(*results)
     assert not model.encoder.embedding.weight.grad[7].any()
     longer = model(
@@ -223,8 +224,8 @@ def test_step_by_step_is_the_whole(kind, fused):
     source, target = torch.randint(7, (2, 4)), torch.randint(6, (2, 5))
     state, rows = model.encode(padded(source, lengths)), []
     for token in target.unbind(1):
-        scores, state = model.step(state, token)
-        rows.append(scores)
+        logits, state = model.step(state, token)
+        rows.append(logits)
     assert_close(torch.stack(rows, 1), model(padded(source, lengths), target))
 
 
@@ -241,8 +242,8 @@ def test_it_can_be_decoded(fused):
         ended = (*found[row].tolist(), 1).index(1) + 1
         sequence = found[row, :ended]
         target = torch.cat([begin[:1], sequence[:-1]])
-        scores = model.decoder(target[None], state)[0][0]
-        assert_close(score[row], scores.log_softmax(1).gather(1, sequence[:, None]).sum())
+        logits = model.decoder(target[None], state)[0][0]
+        assert_close(score[row], logits.log_softmax(1).gather(1, sequence[:, None]).sum())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -254,8 +255,8 @@ def test_overfits_a_tiny_batch(kind):
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(100):
         optimizer.zero_grad()
-        scores = model(source, target[:, :-1])
-        loss = nn.functional.cross_entropy(scores.flatten(0, 1), target[:, 1:].flatten())
+        logits = model(source, target[:, :-1])
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), target[:, 1:].flatten())
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.05
@@ -273,16 +274,15 @@ def test_dropout_is_for_training():
 @pytest.mark.parametrize(
     "call, message",
     [
-        (
-            lambda: RecurrentTranslator(0, 6, 4, 3),
-            "hidden must be at least 1: got source_words=0, target_words=6, dim=4",
-        ),
-        (lambda: RecurrentTranslator(7, 0, 4, 3), "target_words=0"),
-        (lambda: RecurrentTranslator(7, 6, 0, 3), "dim=0"),
-        (lambda: RecurrentTranslator(7, 6, 4, 0), "hidden=0"),
-        (lambda: RecurrentTranslator(7, 6, 4, 3, dropout=1.0), "rate must be .*: got 1.0"),
-        (lambda: make().encode(torch.tensor([[7, 7], [1, 7]])), r"lengths must be at least 1, .*: got \[0, 1\]"),
-        (lambda: make(fused=False).encode(torch.tensor([[7]])), r"a word in each sentence: got \[0\]"),
+        (lambda: RecurrentTranslator(0, 6, 4, 3), "source_vocab_size must be at least 1: got 0"),
+        (lambda: RecurrentTranslator(7, 0, 4, 3), "target_vocab_size must be at least 1: got 0"),
+        (lambda: RecurrentTranslator(7, 6, 0, 3), "dim must be at least 1: got 0"),
+        (lambda: RecurrentTranslator(7, 6, 4, 0), "hidden must be at least 1: got 0"),
+        (lambda: RecurrentTranslator(7, 6, 4, 3, dropout=1.0), "p must be .*: got 1.0"),
+        (lambda: make().encode(torch.tensor([[7, 7], [1, 7]])), r"source must hold a token .* of \[0, 1\] tokens"),
+        (lambda: make(fused=False).encode(torch.tensor([[7]])), r"a token in each sentence, .* of \[0\] tokens"),
+        (lambda: make().encode(torch.tensor([[7, 1], [1, 7]])), r"padding only after the last: .* of \[1, 1\] tokens"),
+        (lambda: make()(torch.ones(2, 3).long(), torch.ones(1, 3).long()), "a row for each row of source, 2: got 1"),
     ],
 )
 def test_errors(call, message, unchecked):

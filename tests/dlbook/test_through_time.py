@@ -18,10 +18,10 @@ from tests.helpers.references import random, tensor
 FUNCTIONS = {"tanh": (tanh, tanh_derivative), "relu": (relu, relu_derivative), "sigmoid": (sigmoid, sigmoid_derivative)}
 
 
-def make(f=tanh, batch=2, steps=4, inputs=2, hidden=3):
-    """Make a cell and sequences in float64; return both with the sums and states of all steps."""
+def make(f=tanh, batch=2, length=4, inputs=2, hidden=3):
+    """Make a cell and sequences in float64; return both with the sums and states of all length."""
     torch.manual_seed(0)
-    cell, x, h = RNNCell(inputs, hidden, f).double(), random(batch, steps, inputs), random(batch, hidden)
+    cell, x, h = RNNCell(inputs, hidden, f).double(), random(batch, length, inputs), random(batch, hidden)
     nn.init.normal_(cell.bias_ih)
     return cell, x, *unroll(x, h, cell.weight_hh, cell.weight_ih, cell.bias_ih, f)
 
@@ -29,17 +29,17 @@ def make(f=tanh, batch=2, steps=4, inputs=2, hidden=3):
 @given(
     name=st.sampled_from(sorted(FUNCTIONS)),
     batch=st.integers(0, 3),
-    steps=st.integers(1, 5),
+    length=st.integers(1, 5),
     inputs=st.integers(1, 3),
     hidden=st.integers(1, 4),
     many=st.booleans(),
 )
-def test_gradients_by_hand_equal_autograd(name, batch, steps, inputs, hidden, many):
+def test_gradients_by_hand_equal_autograd(name, batch, length, inputs, hidden, many):
     f, derivative = FUNCTIONS[name]
-    cell, x, zs, hs = make(f, batch, steps, inputs, hidden)
+    cell, x, zs, hs = make(f, batch, length, inputs, hidden)
     y, _ = scan(cell, x, (hs[:, 0],))
     assert_close(hs[:, 1:], y)
-    weights = random(batch, steps, hidden)
+    weights = random(batch, length, hidden)
     if not many:
         weights[:, :-1] = 0  # a loss at the last step only
     expected = torch.autograd.grad((weights * y**2).sum(), (cell.weight_hh, cell.weight_ih, cell.bias_ih))
@@ -76,9 +76,9 @@ def test_clipping_takes_a_generator():
 
 
 def test_errors():
-    with pytest.raises(ValueError, match="limit must be greater than 0: got 0"):
+    with pytest.raises(ValueError, match="max_norm must be greater than 0: got 0"):
         clip_gradient_(parameters_of_sizes(1), 0.0)
-    with pytest.raises(ValueError, match="limit must be greater than 0: got nan"):
+    with pytest.raises(ValueError, match="max_norm must be greater than 0: got nan"):
         clip_gradient_(parameters_of_sizes(1), math.nan)
     with pytest.raises(ValueError, match="parameters must have gradients: got none"):
         clip_gradient_(parameters_of_sizes(), 1.0)
@@ -91,27 +91,27 @@ def slope(z):
     return 1 - math.tanh(z) ** 2
 
 
-def errors_by_index(W, zs, errors, transpose=True, own=True, shift=0):
-    """Go backward through the steps: delta[t][i] = f'(z[t][i]) (errors[t][i] + sum over j of W[j][i] delta[t+1][j])."""
-    steps, n = len(zs), range(len(W))
-    delta = [[0.0] * len(W) for _ in range(steps + 1)]  # nothing comes from behind the last step
-    for t in reversed(range(steps)):
+def delta_by_index(W, zs, errors, transpose=True, own=True, shift=0):
+    """Go backward through the length: delta[t][i] = f'(z[t][i]) (errors[t][i] + sum over j of W[j][i] delta[t+1][j])."""
+    length, n = len(zs), range(len(W))
+    delta = [[0.0] * len(W) for _ in range(length + 1)]  # nothing comes from behind the last step
+    for t in reversed(range(length)):
         for i in n:
             later = sum((W[j][i] if transpose else W[i][j]) * delta[t + 1][j] for j in n)
-            delta[t][i] = slope(zs[min(t + shift, steps - 1)][i]) * (own * errors[t][i] + later)
-    return delta[:steps]
+            delta[t][i] = slope(zs[min(t + shift, length - 1)][i]) * (own * errors[t][i] + later)
+    return delta[:length]
 
 
 @equation(
     "3.3.1b",
     "dlbook.through_time.backpropagate_through_time",
-    errors_by_index,
-    lambda W, zs, errors: errors_by_index(W, zs, errors, transpose=False),  # a transpose
-    lambda W, zs, errors: errors_by_index(W, zs, errors, shift=1),  # an index shift
-    lambda W, zs, errors: errors_by_index(W, zs, errors[:-1] + [[0.0] * 3]),  # the last loss left out
-    lambda W, zs, errors: errors_by_index(W, zs, errors, own=-1),  # a sign
+    delta_by_index,
+    lambda W, zs, errors: delta_by_index(W, zs, errors, transpose=False),  # a transpose
+    lambda W, zs, errors: delta_by_index(W, zs, errors, shift=1),  # an index shift
+    lambda W, zs, errors: delta_by_index(W, zs, errors[:-1] + [[0.0] * 3]),  # the last loss left out
+    lambda W, zs, errors: delta_by_index(W, zs, errors, own=-1),  # a sign
 )
-def test_errors_through_time_as_printed(formula):
+def test_deltas_as_printed(formula):
     cell, x, zs, hs = make(batch=1)
     errors = random(1, 4, 3)
     (by_autograd,) = torch.autograd.grad((errors * unrolled(cell, x, hs, moved := torch.zeros_like(zs))).sum(), moved)
@@ -156,7 +156,7 @@ def matrix_product(a, b):
 
 
 def jacobian_by_index(W, zs, t, k, after=0, flip=False, transpose=False):
-    """Multiply diag(f'(z[t-j])) W for j = 0 ... k - 1, the factor of the last step leftmost; steps count from 1."""
+    """Multiply diag(f'(z[t-j])) W for j = 0 ... k - 1, the factor of the last step leftmost; length count from 1."""
     n = range(len(W))
     result = [[float(i == j) for j in n] for i in n]
     for j in range(k):
@@ -176,7 +176,7 @@ def jacobian_by_index(W, zs, t, k, after=0, flip=False, transpose=False):
     lambda W, zs, t, k: jacobian_by_index(W, zs, t, k - 1),  # one factor fewer
 )
 def test_derivative_over_k_steps_as_printed(formula):
-    cell, x, zs, hs = make(batch=1, steps=6)
+    cell, x, zs, hs = make(batch=1, length=6)
     for t, k in [(6, 1), (6, 3), (5, 4)]:
         between = x[:, t - k : t]
 

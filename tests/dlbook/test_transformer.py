@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_blocks import fill, stacked_copy
 from torch import nn
 from torch.nn import functional as F
 from torch.testing import assert_close
@@ -17,7 +16,9 @@ from dlbook.masks import causal_mask
 from dlbook.positions import POSITIONS, sinusoidal
 from dlbook.text.decode import beam_search, generate
 from dlbook.transformer import GPT, TextClassifier, Transformer, gpt_init_
+from tests.helpers.inputs import assert_refused, assert_right_or_refused, other_types
 from tests.helpers.references import random
+from tests.helpers.transformers import fill, stacked_copy
 
 few = settings(max_examples=20)
 each_position = pytest.mark.parametrize("positions", POSITIONS)
@@ -50,7 +51,7 @@ def weigh(scores):
 def test_gpt_equals_torch(norm_first, tied):
     ours = fill(GPT(7, 6, 2, 3, 9, tied=tied, norm_first=norm_first))
     theirs = stacked_copy(ours.decoder, norm_first, nn.TransformerEncoder)
-    x, weight, places = tokens(2, 5), ours.embedding.tokens.weight, ours.embedding.places
+    x, weight, places = tokens(2, 5), ours.embedding.tokens.weight, ours.embedding.positions
     copies = [part.detach().clone().requires_grad_() for part in (weight, places, ours.output.weight)]
     steps = theirs(copies[0][x] + copies[1][:5], mask=~causal_mask(5))
     expected = steps @ (copies[0] if tied else copies[2]).T
@@ -312,28 +313,109 @@ def test_the_classifier_overfits_a_tiny_batch():
     assert train(model, lambda: cross_entropy(model(x), y), 0.01, 80) < 0.1
 
 
-# --- errors -----------------------------------------------------------------------------------------------------------
+# --- errors, other types and devices ----------------------------------------------------------------------------------
+
+
+def gpt():
+    torch.manual_seed(0)
+    return GPT(7, 8, 2, 1, 4)
+
+
+def translator():
+    torch.manual_seed(0)
+    return Transformer(7, 8, 6, 2, 1, 4)
+
+
+def classifier():
+    torch.manual_seed(0)
+    return TextClassifier(7, 2, 6, 2, 1, 4)
 
 
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: GPT(7, 8, 2, 1, 4)(tokens(1, 5)), "tokens must have at most 4 steps: got 5"),
-        (lambda: (m := GPT(7, 8, 2, 1, 4)).step(m.prefill(tokens(1, 4)), tokens(1, 1)[0]), "at most 4 steps: got 5"),
-        (lambda: Transformer(7, 8, 6, 2, 1, 4)(tokens(1, 5), tokens(1, 2)), "at most 4 steps: got 5"),
-        (lambda: Transformer(7, 8, 6, 2, 1, 4)(tokens(1, 2), tokens(1, 6)), "at most 4 steps: got 6"),
-        (lambda: TextClassifier(7, 2, 6, 2, 1, 4)(tokens(1, 5)), "at most 4 steps: got 5"),
+        (lambda: gpt()(tokens(1, 5)), "tokens must have at most 4 positions: got 5"),
+        (lambda: gpt()(tokens(1, 3).float()), "tokens must hold integers: got torch.float32"),
+        (lambda: gpt()(tokens(1, 3)[0]), r"tokens must have the shape \(batch, length\): got \(3,\)"),
+        (lambda: gpt()(tokens(1, 3) + 6), "tokens must be between 0 and 6: got "),
+        (lambda: gpt().prefill(tokens(1, 5)), "tokens must have at most 4 positions: got 5"),
+        (lambda: gpt().step(gpt().prefill(tokens(1, 4)), tokens(1, 1)[0]), "at most 4 positions: got 5"),
+        (lambda: gpt().step((), tokens(2, 1)), r"token must have the shape \(batch,\): got \(2, 1\)"),
+        (lambda: gpt().step(gpt().prefill(tokens(2, 1)), tokens(3, 1)[:, 0]), r"token .* \(2,\): got \(3,\)"),
+        (lambda: gpt().step((), torch.ones(2)), "token must hold integers: got torch.float32"),
+        (lambda: translator()(tokens(1, 5), tokens(1, 2)), "source must have at most 4 positions: got 5"),
+        (lambda: translator()(tokens(1, 2), tokens(1, 6)), "target must have at most 4 positions: got 6"),
+        (lambda: translator()(tokens(2, 2), tokens(1, 2)), r"target must have the shape \(2, length\): got \(1, 2\)"),
+        (lambda: translator()(tokens(2, 0), tokens(2, 2)), r"source must have a length of at least 1: got \(2, 0\)"),
+        (lambda: translator()(tokens(2, 2) + 7, tokens(2, 2)), "source must be between 0 and 6: got "),
+        (lambda: translator()(tokens(2, 2), tokens(2, 2) + 8), "target must be between 0 and 7: got "),
+        (lambda: translator().encode(tokens(2, 2).bool()), "source must hold integers: got torch.bool"),
+        (lambda: translator().step(translator().encode(tokens(2, 2)), tokens(1, 1)[0]), r"token .* \(2,\): got \(1,\)"),
+        (lambda: classifier()(tokens(1, 5)), "tokens must have at most 4 positions: got 5"),
+        (lambda: classifier()(tokens(2, 0)), r"tokens must have a length of at least 1: got \(2, 0\)"),
         (lambda: GPT(7, 8, 2, 0, 4), "layers must be at least 1: got 0"),
         (lambda: GPT(7, 8, 3, 1, 4), "dim must be a multiple of heads: got dim=8, heads=3"),
         (lambda: GPT(7, 6, 2, 1, 4, "rotary"), "dim / heads must be even"),
-        (lambda: GPT(0, 6, 2, 1, 4), "vocabulary, dim and steps must be at least 1: got vocabulary=0"),
-        (lambda: GPT(7, 6, 2, 1, 4, dropout=1.0), "rate must be at least 0 and less than 1: got 1.0"),
+        (lambda: GPT(0, 6, 2, 1, 4), "vocab_size must be at least 1: got 0"),
+        (lambda: GPT(7, 6, 2, 1, 4, dropout=1.0), "p must be at least 0 and less than 1: got 1.0"),
         (lambda: TextClassifier(7, 2, 5, 1, 1, 4), "dim must be even and at least 2"),
+        (lambda: TextClassifier(7, 0, 6, 1, 1, 4), "classes must be at least 1: got 0"),
     ],
 )
-def test_errors(call, message):
-    with pytest.raises(ValueError, match=message):
+def test_errors(call, message, unchecked):
+    with pytest.raises((ValueError, TypeError), match=message):
         call()
+
+
+MODELS = {
+    "tokens": (gpt, {"tokens": torch.tensor([[1, 2, 3], [4, 5, 6]])}),
+    "texts": (classifier, {"tokens": torch.tensor([[1, 2, 3], [4, 5, 0]])}),
+    "pairs": (translator, {"source": torch.tensor([[1, 2, 3], [4, 5, 0]]), "target": torch.tensor([[1, 2], [3, 4]])}),
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_tokens_of_other_types_and_shapes(kind, unchecked):
+    make, arguments = MODELS[kind]
+    model = make().eval()
+    for name, value in arguments.items():
+        for other in other_types(value):
+            assert_right_or_refused(model, arguments, name, other)
+        for other in (value[0], value[..., None], value[None], value.float(), value.bool(), value.tolist()):
+            assert_refused(model, arguments, name, other)
+    nobody = {name: value[:0] for name, value in arguments.items()}
+    assert len(model(**nobody)) == 0
+
+
+@each_position
+def test_shapes_alone_decide(positions):
+    with torch.device("meta"):
+        model, x = GPT(7, 8, 2, 2, 6, positions), torch.zeros(2, 5, dtype=torch.long)
+    logits, state = model.step(model.prefill(x), x[:, 0])
+    assert model(x).shape == (2, 5, 7) and logits.shape == (2, 7) and logits.is_meta
+    cross_entropy(model(x).flatten(0, 1), x.flatten()).backward()
+    assert all(parameter.grad.is_meta for parameter in model.parameters())
+
+
+def test_shapes_alone_decide_for_two_languages_and_classes():
+    with torch.device("meta"):
+        x = torch.zeros(2, 3, dtype=torch.long)
+        model, sorter = translator(), classifier()
+    logits, _ = model.step(model.encode(x), x[:, 0])
+    assert model(x, x).shape == (2, 3, 8) and logits.shape == (2, 8) and logits.is_meta
+    assert sorter(x).shape == (2, 2) and sorter(x).is_meta
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@each_position
+def test_half_precision(dtype, positions):
+    model, x = fill(GPT(7, 8, 2, 2, 6, positions)).eval(), tokens(2, 5)
+    expected = model(x).float()
+    half = model.to(dtype)
+    logits, state = half.step(half.prefill(x[:, :4]), x[:, 4])
+    assert {part.dtype for pair in state for part in pair} == {dtype} == {logits.dtype}
+    assert_close(half(x).float(), expected, atol=0.2, rtol=0.2)
+    assert_close(logits.float(), half(x)[:, 4].float(), atol=0.2, rtol=0.2)
 
 
 def test_a_gpt_writes_what_it_scores_best():

@@ -56,7 +56,7 @@ def write(nb: NotebookNode, path: Path) -> Path:
 
 def small_book(root: Path, version: str = "0.1.0.dev0", **notebooks: NotebookNode) -> Path:
     """Make a book in a folder: pages intro, a (1), b (1.1), c (2), z (no number), of which some are notebooks."""
-    for folder in ("book", "dlbook", "tests", "benchmarks/results"):
+    for folder in ("book/appendix", "dlbook", "tests", "benchmarks/results"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "_toc.yml").write_text(TOC)
     (root / "_config.yml").write_text("repository: {url: 'https://example.org/o/r'}\n")
@@ -66,6 +66,9 @@ def small_book(root: Path, version: str = "0.1.0.dev0", **notebooks: NotebookNod
         json.dumps({"mlp": {"seconds": 12.34}, "name": "mlp"})
     )
     (root / "dlbook" / "__init__.py").write_text('"""A package."""\n')
+    (root / "book" / "spread.json").write_text("{}\n")
+    for page in ("notation", "corrections", "glossary"):
+        (root / "book" / "appendix" / f"{page}.md").write_text(f"# {page}\n")
     for page in ("intro", "a", "b", "c", "z"):
         if page not in notebooks:
             (root / "book" / f"{page}.md").write_text(f"# {page}\n")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tools.book import ROOT, pages
+from authoring.book import ROOT, pages
 
 SITE = ROOT / "_build" / "html"
 BROWSERS = ["chromium", "chromium-browser", "google-chrome", "/usr/bin/chromium"]

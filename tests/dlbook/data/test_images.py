@@ -132,36 +132,3 @@ def test_what_is_no_idx_file_is_refused(tmp_path, content, message):
     (tmp_path / "array").write_bytes(content)
     with pytest.raises(ValueError, match=f"^array {message}"):
         images.read_idx(tmp_path / "array", dims=2)
-
-
-@given(st.integers(2, 50), st.data())
-def test_a_split_loses_nothing_and_keeps_rows_together(length, data):
-    held_out = data.draw(st.integers(1, length - 1))
-    rows = torch.arange(length)
-    train, validation = images.random_split(rows, 10 * rows[:, None], test_size=held_out)
-    assert len(validation[0]) == held_out
-    assert torch.cat([train[0], validation[0]]).sort().values.equal(rows)
-    for first, second in (train, validation):
-        assert second.equal(10 * first[:, None])
-
-
-def test_a_split_is_random_and_repeatable():
-    rows = torch.arange(1_000)
-    (_,), (first,) = images.random_split(rows, test_size=100)
-    (_,), (again,) = images.random_split(rows, test_size=100)
-    (_,), (other,) = images.random_split(rows, test_size=100, seed=1)
-    assert first.equal(again)
-    assert not first.equal(other)
-    assert 400 < first.double().mean() < 600  # five standard errors are 140: neither the first nor the last 100
-
-
-@pytest.mark.parametrize("held_out", [0, 10, -1])
-def test_both_parts_of_a_split_hold_something(held_out):
-    with pytest.raises(ValueError, match=f"held_out must be between 1 and 9: got {held_out}"):
-        images.random_split(torch.zeros(10), test_size=held_out)
-
-
-@pytest.mark.parametrize("tensors", [(), (torch.zeros(3), torch.zeros(4))])
-def test_a_split_needs_tensors_of_one_length(tensors):
-    with pytest.raises(ValueError, match="tensors must be one or more of the same length: got lengths"):
-        images.random_split(*tensors, test_size=1)

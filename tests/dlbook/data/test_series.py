@@ -1,6 +1,5 @@
-"""Time series: read rightly, cut and scaled without a look into the future, missing values never hidden."""
+"""Time series: split, filled and scaled without a look into the future; missing values never hidden."""
 
-import csv
 import math
 from datetime import datetime, timedelta
 
@@ -11,21 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from dlbook.data import store
-from dlbook.data.series import (
-    HEADER,
-    UNITS,
-    WINDS,
-    Scaler,
-    Series,
-    Windows,
-    beijing_pm25,
-    fill_forward,
-    read_pm25,
-    split_by_time,
-    windows,
-    with_calendar,
-)
+from dlbook.data.beijing import beijing_pm25
+from dlbook.data.series import Scaler, Series, fill_forward, split_by_time, with_calendar
+from tests.dlbook.data.examples import hours, series
 
 
 @pytest.fixture(scope="module")
@@ -33,111 +20,7 @@ def beijing():
     return beijing_pm25()
 
 
-@pytest.fixture(scope="module")
-def rows():
-    with (store.folder_of("beijing-pm25") / "hourly_beijing_pm.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def hours(count, start="2013-01-01T00"):
-    return np.datetime64(start, "h") + np.arange(count)
-
-
-def series(*columns, start="2013-01-01T00"):
-    """Make a series from columns of numbers, named a, b, c …; None is a missing value."""
-    values = [[math.nan if value is None else float(value) for value in column] for column in columns]
-    return Series(hours(len(columns[0]), start), torch.tensor(values).T, tuple("abcdef"[: len(columns)]))
-
-
 numbers = st.one_of(st.none(), st.integers(-9, 9))
-
-# --- Beijing ----------------------------------------------------------------------------------------------------------
-
-
-def test_beijing_is_whole(beijing, rows):
-    assert len(beijing) == len(rows) == 43_824
-    assert beijing.values.dtype == torch.float32 and beijing.values.shape == (43_824, 11)
-    assert beijing.times.dtype == np.dtype("datetime64[h]")
-    assert beijing.times[0] == np.datetime64("2010-01-01T00") and beijing.times[-1] == np.datetime64("2014-12-31T23")
-    assert beijing.missing == {name: 2_067 if name == "PM2.5" else 0 for name in beijing.columns}
-    assert beijing["PM2.5"].isnan().sum() == sum(row["pm2.5"] == "NA" for row in rows)
-    assert set(UNITS) < set(beijing.columns)
-
-
-def test_beijing_has_every_number_at_its_hour(beijing, rows):
-    """Against the file itself, read by plain Python."""
-    names = dict(zip([name for name in HEADER[5:] if name != "cbwd"], UNITS, strict=True))
-    for n in [0, 24, 1_416, 9_999, 30_000, 42_427, 43_823]:
-        row = rows[n]
-        when = datetime(*(int(row[name]) for name in ("year", "month", "day", "hour")))
-        assert beijing.times[n].astype(datetime) == when
-        for theirs, ours in names.items():
-            expected = math.nan if row[theirs] == "NA" else float(row[theirs])
-            assert beijing[ours][n].item() == pytest.approx(expected, rel=1e-6, nan_ok=True)
-        assert [beijing[name][n].item() for name in WINDS.values()] == [float(row["cbwd"] == wind) for wind in WINDS]
-
-
-def test_values_are_possible(beijing):
-    assert beijing["PM2.5"].nan_to_num(0).min() >= 0 and beijing["PM2.5"].nan_to_num(0).max() == 994
-    assert beijing["temperature"].min() > -25 and beijing["temperature"].max() < 45
-    assert (beijing["dew point"] <= beijing["temperature"] + 3).float().mean() > 0.999
-    assert beijing["pressure"].min() > 980 and beijing["pressure"].max() < 1050
-    assert (sum(beijing[name] for name in WINDS.values()) == 1).all()
-
-
-def test_the_wind_is_summed_until_it_turns(beijing):
-    wind, speed = beijing.select(WINDS.values()).values.argmax(1), beijing["wind speed"]
-    fell = speed.diff() < 0
-    assert (wind.diff() != 0)[fell].float().mean() > 0.99
-
-
-def test_the_catalogue_knows_the_size(beijing):
-    for member in store.find("beijing-pm25").members:
-        assert (store.folder_of("beijing-pm25") / member.file).stat().st_size == member.bytes
-
-
-LINES = [",".join(HEADER), "1,2010,1,1,0,NA,-21,-11,1021,NW,1.79,0,0", "2,2010,1,1,1,9,-21,-12.5,1020,cv,4.92,1,2"]
-
-
-def written(tmp_path, lines, end="\r\n"):
-    path = tmp_path / "air.csv"
-    path.write_text("".join(line + end for line in lines))
-    return path
-
-
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_small_file(tmp_path, end):
-    read = read_pm25(written(tmp_path, LINES, end))
-    assert read.times.tolist() == [datetime(2010, 1, 1, 0), datetime(2010, 1, 1, 1)]
-    assert read["PM2.5"].isnan().tolist() == [True, False]
-    assert read.values[1].tolist() == [9, -21, -12.5, 1020, pytest.approx(4.92), 1, 2, 0, 0, 0, 1]
-
-
-@pytest.mark.parametrize(
-    ("lines", "message"),
-    [
-        ([], "^air.csv must have the columns No, year, .*: got $"),
-        ([LINES[0].replace("TEMP", "temp"), *LINES[1:]], "must have the columns .*: got .*, temp, "),
-        ([LINES[0], LINES[1] + ",1"], "^air.csv must have 13 fields in each line: got 14 in line 2"),
-        ([LINES[0], LINES[1], ""], "got 0 in line 3"),
-        ([LINES[0], LINES[1].replace("-21", "cold")], "must hold numbers, or NA for a missing one: .*'cold'"),
-        ([LINES[0], LINES[1].replace("2010", "NA")], "must hold numbers, or NA for a missing one: .*'NA'"),
-        ([LINES[0], LINES[1].replace("NW", "N")], "^cbwd in air.csv must be one of NE, NW, SE, cv: got N$"),
-        ([LINES[0], LINES[1].replace("NW", "NA")], "^cbwd in air.csv must be one of NE, NW, SE, cv: got NA$"),
-        (
-            [LINES[0], LINES[1].replace("1021", "inf")],
-            "values must be finite, .*: got inf for pressure at 2010-01-01T00",
-        ),
-        ([LINES[0], LINES[2], LINES[1]], "times must increase: got 2010-01-01T00 after 2010-01-01T01"),
-        ([*LINES, LINES[2].replace("1,1,1", "1,1,3")], "times must be regular, 1 hours apart: got 2010-01-01T03 after"),
-    ],
-)
-def test_what_is_no_such_file_is_refused(tmp_path, lines, message):
-    with pytest.raises(ValueError, match=message):
-        read_pm25(written(tmp_path, lines))
-
-
-# --- a series ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -214,103 +97,6 @@ def test_each_part_holds_something(borders):
         split_by_time(series(range(10)), *borders)
 
 
-# --- windows ----------------------------------------------------------------------------------------------------------
-
-
-def naive(data, steps, horizons):
-    """List the windows without missing values as nested lists, by loops."""
-    found, dropped = [], 0
-    for last in range(steps - 1, len(data) - max(horizons)):
-        shown = data.values[last - steps + 1 : last + 1].tolist()
-        target = [data["a"][last + horizon].item() for horizon in horizons]
-        if any(math.isnan(value) for row in [*shown, target] for value in row):
-            dropped += 1
-        else:
-            found.append((shown, target, data.times[last]))
-    return found, dropped
-
-
-@given(
-    st.lists(st.tuples(numbers, numbers), min_size=1, max_size=20),
-    st.integers(1, 4),
-    st.lists(st.integers(1, 5), min_size=1, max_size=3),
-)
-def test_windows_are_those_of_a_loop(rows, steps, horizons):
-    data = series(*zip(*rows, strict=True))
-    expected, dropped = naive(data, steps, horizons)
-    if expected:
-        found = windows(data, "a", steps, horizons)
-        assert found.inputs.tolist() == [shown for shown, _, _ in expected]
-        assert found.targets.tolist() == [target for _, target, _ in expected]
-        assert list(found.times) == [time for _, _, time in expected]
-        assert found.dropped == dropped
-        assert found.inputs.is_contiguous() and not found.inputs.isnan().any() and not found.targets.isnan().any()
-    else:
-        with pytest.raises(ValueError, match="series must"):
-            windows(data, "a", steps, horizons)
-
-
-@given(
-    st.integers(1, 4),
-    st.lists(st.integers(1, 5), min_size=1, max_size=3),
-    st.tuples(st.integers(30, 35), st.integers(30, 35), st.integers(30, 35)),
-    st.integers(0, 3),
-    st.sets(st.integers(0, 89), max_size=2),
-)
-def test_no_window_reaches_over_a_border(steps, horizons, lengths, fill, gaps):
-    """Every value is the number of its step, so that each window tells what it has seen.
-
-    All that the windows of a part show and ask for lies in the part: no target of one is an input of another.
-    """
-    total = sum(lengths)
-    data = series([None if n in gaps else n for n in range(total)], range(total))
-    borders = [str(hours(total)[end]) for end in (lengths[0], lengths[0] + lengths[1])]
-    begin = 0
-    for part, length in zip(split_by_time(data, *borders), lengths, strict=True):
-        found = windows(part, "a", steps, horizons, fill)
-        for shown, targets in zip(found.inputs[:, :, 1].tolist(), found.targets.tolist(), strict=True):
-            assert shown == list(range(int(shown[0]), int(shown[0]) + steps))  # steps in a row
-            assert targets == [shown[-1] + horizon for horizon in horizons]  # after all that is shown
-            assert begin <= shown[0] and max(targets) < begin + length  # all of it in the part
-        assert set(found.targets.flatten().tolist()).isdisjoint(gaps)  # a target is never filled
-        begin += length
-
-
-def test_windows_of_beijing(beijing):
-    train, validation, test = split_by_time(beijing, "2013-01-01", "2014-01-01")
-    found = windows(train, "PM2.5", 24, (1, 24), fill=6)
-    assert isinstance(found, Windows)
-    assert len(found.inputs) + found.dropped == len(train) - 24 - 24 + 1
-    n = 5_000
-    last = int(np.searchsorted(train.times, found.times[n]))
-    assert found.targets[n].tolist() == [train["PM2.5"][last + 1].item(), train["PM2.5"][last + 24].item()]
-    assert torch.equal(found.inputs[n, :, 1:], train.values[last - 23 : last + 1, 1:])
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda data: windows(data, "a", 8, (3,)), "series must be at least 11 long, .* horizon: got 10"),
-        (lambda data: windows(data, "a", 1, (4, 10)), "series must be at least 11 long"),
-        (lambda data: windows(data, "a", 0), r"must be at least 1: got steps=0, horizons=\(1,\)"),
-        (lambda data: windows(data, "a", 2, ()), r"must be at least 1: got steps=2, horizons=\(\)"),
-        (lambda data: windows(data, "a", 2, (0, 1)), r"must be at least 1: got steps=2, horizons=\(0, 1\)"),
-        (lambda data: windows(data, "c", 2), "column must be one of a, b: got 'c'"),
-        (lambda data: windows(data, "a", 2, fill=-1), "limit must be at least 0: got -1"),
-        (lambda data: windows(data, "b", 2), "series must hold a window without missing values: got none of 8"),
-    ],
-)
-def test_errors_of_windows(call, message):
-    with pytest.raises(ValueError, match=message):
-        call(series(range(10), [None] * 10))
-
-
-def test_the_shortest_series():
-    found = windows(series([1, 2, 3]), "a", 2)
-    assert (found.inputs.tolist(), found.targets.tolist(), found.dropped) == ([[[1], [2]]], [[3]], 0)
-    assert found.times.tolist() == [datetime(2013, 1, 1, 1)]
-
-
 # --- missing values ---------------------------------------------------------------------------------------------------
 
 
@@ -352,7 +138,9 @@ def test_scaling_equals_scikit_learn(rows):
     expected = torch.from_numpy(theirs.transform(data.values.double().numpy()))
     assert_close(scaled.values.double(), expected, rtol=1e-5, atol=1e-5, equal_nan=True)
     for name in data.columns:
-        assert_close(Scaler.fit(data).inverse_transform(scaled[name], name), data[name], rtol=1e-5, atol=1e-5, equal_nan=True)
+        assert_close(
+            Scaler.fit(data).inverse_transform(scaled[name], name), data[name], rtol=1e-5, atol=1e-5, equal_nan=True
+        )
 
 
 def test_the_scale_knows_nothing_of_later_parts(beijing):

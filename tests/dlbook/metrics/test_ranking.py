@@ -61,12 +61,8 @@ def test_only_the_order_counts(rows):
     scores, positive = tensors(rows, 5)
     for measure in (ranking.roc_auc, ranking.average_precision):
         assert_close(measure(scores, positive), measure(torch.exp(3 * scores) - 7, positive))
-    assert ranking.roc_auc(-scores, ~positive).item() == pytest.approx(
-        ranking.roc_auc(scores, positive).item()
-    )
-    assert ranking.roc_auc(-scores, positive).item() == pytest.approx(
-        1 - ranking.roc_auc(scores, positive).item()
-    )
+    assert ranking.roc_auc(-scores, ~positive).item() == pytest.approx(ranking.roc_auc(scores, positive).item())
+    assert ranking.roc_auc(-scores, positive).item() == pytest.approx(1 - ranking.roc_auc(scores, positive).item())
 
 
 @given(drawn(4), st.integers(2, 5))
@@ -150,7 +146,11 @@ def test_average_precision_as_printed(formula):
 
 @pytest.mark.parametrize("function", [ranking.roc_curve, ranking.precision_recall_curve])
 @pytest.mark.parametrize(
-    "scores, message", [([], "scores must be one or more, and numbers: got none"), ([1, math.nan], "got NaN at 1")]
+    "scores, message",
+    [
+        ([], "scores must hold at least one example: got none"),
+        ([1, math.nan], "scores must not hold NaN: got one at \\(1,\\)"),
+    ],
 )
 def test_scores_that_cannot_be_ordered(function, scores, message):
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""Intervals for series: those of a loop over blocks, and wide enough where neighbours are alike."""
+"""Bootstrap intervals: they cover the mean as often as they say; those of series are those of a loop over blocks."""
 
 import math
 
@@ -8,6 +8,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook.metrics.resample import block_bootstrap_interval, bootstrap_interval
+
+
+def test_bootstrap_interval_covers_the_truth_as_often_as_it_says():
+    generator = torch.Generator().manual_seed(0)
+    covered = 0
+    for trial in range(200):
+        values = (torch.rand(100, generator=generator) < 0.7).float()
+        low, high = bootstrap_interval(values, resamples=200, seed=trial)
+        covered += low <= 0.7 <= high
+    assert 180 <= covered <= 199
+
+
+def test_bootstrap_interval_narrows_with_the_root_of_the_number_of_examples():
+    values = torch.arange(2).repeat(200).double()
+    wide, narrow = (bootstrap_interval(v) for v in (values[:100], values))
+    assert (wide[1] - wide[0]) / (narrow[1] - narrow[0]) == pytest.approx(2, rel=0.15)
+
+
+# --- time series -----------------------------------------------------------------------------------------------------
 
 
 def by_loop(values, block, level, resamples, seed):
@@ -32,8 +51,7 @@ def test_equal_to_a_loop(steps, data, level, seed):
 def test_blocks_of_one_are_the_ordinary_bootstrap():
     values = torch.randn(50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     low, high = block_bootstrap_interval(values, 1)
-    theirs = bootstrap_interval(values)
-    assert low == pytest.approx(theirs[0], abs=0.02) and high == pytest.approx(theirs[1], abs=0.02)
+    assert (low, high) == pytest.approx(bootstrap_interval(values), abs=1e-12)
 
 
 def test_the_seed_decides_and_single_precision_suffices():
@@ -59,9 +77,9 @@ def test_covers_the_mean_of_a_series_where_the_ordinary_bootstrap_does_not():
 @pytest.mark.parametrize(
     ("steps", "block", "level", "message"),
     [
-        (9, 5, 0.95, "block must lie between 1 and half of the 9 steps: got 5"),
-        (9, 0, 0.95, "block must lie between 1 and half of the 9 steps: got 0"),
-        (1, 1, 0.95, "half of the 1 steps: got 1"),
+        (9, 5, 0.95, "block must lie between 1 and half of the 9 values: got 5"),
+        (9, 0, 0.95, "block must lie between 1 and half of the 9 values: got 0"),
+        (1, 1, 0.95, "half of the 1 values: got 1"),
         (9, 2, 1.0, "level must lie between 0 and 1: got 1.0"),
         (9, 2, 0.0, "level must lie between 0 and 1: got 0.0"),
     ],
@@ -69,3 +87,25 @@ def test_covers_the_mean_of_a_series_where_the_ordinary_bootstrap_does_not():
 def test_errors(steps, block, level, message):
     with pytest.raises(ValueError, match=message):
         block_bootstrap_interval(torch.ones(steps), block, level)
+
+
+@pytest.mark.parametrize(
+    "values, options, message",
+    [
+        ([1.0], {}, "values must hold at least 2 examples: got 1"),
+        ([0.0, 1.0], {"level": 1.0}, "level must lie between 0 and 1: got 1.0"),
+        ([0.0, 1.0], {"level": math.nan}, "level must lie between 0 and 1: got nan"),
+        ([0.0, 1.0], {"resamples": 0}, "resamples must be at least 1: got 0"),
+        ([0.0, math.nan], {}, "values must be real and finite: got others"),
+    ],
+)
+def test_errors_of_the_ordinary_bootstrap(values, options, message):
+    with pytest.raises(ValueError, match=message):
+        bootstrap_interval(torch.tensor(values), **options)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64, torch.float16, torch.float32])
+def test_right_and_wrong_may_be_of_any_type(dtype):
+    values = torch.arange(40) % 3 == 0
+    assert bootstrap_interval(values.to(dtype)) == bootstrap_interval(values.double())
+    assert block_bootstrap_interval(values.to(dtype), 4) == block_bootstrap_interval(values.double(), 4)

@@ -17,13 +17,13 @@ from tests.helpers.references import random, tensor
 few = settings(max_examples=15)
 
 
-def chain(scores):
-    """Make a model of a table: the scores of what follows each token."""
-    return lambda state, token: (scores[token], state)
+def chain(logits):
+    """Make a model of a table: the logits of what follows each token."""
+    return lambda state, token: (logits[token], state)
 
 
 def remembering(tokens, seed=0):
-    """Make a model whose scores depend on all that was read, which its state (a list, and a tuple in it) holds."""
+    """Make a model whose logits depend on all that was read, which its state (a list, and a tuple in it) holds."""
     weights = torch.randn(30, tokens, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
     def step(state, token):
@@ -39,18 +39,18 @@ def log_probability(step, state, token, sequence):
     """Add up log p of each token of a sequence, one row at a time."""
     total = 0.0
     for following in sequence:
-        scores, state = step(state, torch.tensor([token]))
-        total += scores.log_softmax(-1)[0, following].item()
+        logits, state = step(state, torch.tensor([token]))
+        total += logits.log_softmax(-1)[0, following].item()
         token = following
     return total
 
 
-def all_sequences(tokens, steps, stop):
+def all_sequences(tokens, max_length, stop):
     """List what can be made: sequences that end in `stop`, and those of full length without it."""
     others = [token for token in range(tokens) if token != stop]
-    for length in range(steps):
+    for length in range(max_length):
         yield from ((*beginning, stop) for beginning in itertools.product(others, repeat=length))
-    yield from itertools.product(others, repeat=steps)
+    yield from itertools.product(others, repeat=max_length)
 
 
 # --- choosing one token -----------------------------------------------------------------------------------------------
@@ -59,12 +59,12 @@ def all_sequences(tokens, steps, stop):
 @few
 @given(st.integers(1, 3), st.integers(1, 7), st.integers(1, 9))
 def test_top_k_keeps_the_k_best(batch, tokens, k):
-    scores = random(batch, tokens)
-    kept = top_k(scores, k)
-    assert ((kept == scores) | (kept == -math.inf)).all()
+    logits = random(batch, tokens)
+    kept = top_k(logits, k)
+    assert ((kept == logits) | (kept == -math.inf)).all()
     assert (kept > -math.inf).sum(1).tolist() == [min(k, tokens)] * batch
-    lowest = torch.where(kept > -math.inf, scores, math.inf).amin(1)
-    assert (scores > lowest[:, None]).sum(1).max() < k
+    lowest = torch.where(kept > -math.inf, logits, math.inf).amin(1)
+    assert (logits > lowest[:, None]).sum(1).max() < k
     assert (top_k(torch.zeros(batch, tokens), k) == 0).sum(1).tolist() == [min(k, tokens)] * batch  # all alike
 
 
@@ -94,15 +94,15 @@ def test_nucleus_as_printed(formula):
     torch.manual_seed(0)
     for p in (0.05, 0.3, 0.6, 0.9, 1.0):
         for _ in range(5):
-            scores = 2 * random(6)
-            assert_close(top_p(scores, p).softmax(-1), tensor(formula(scores.tolist(), p)))
+            logits = 2 * random(6)
+            assert_close(top_p(logits, p).softmax(-1), tensor(formula(logits.tolist(), p)))
 
 
 @few
 @given(st.floats(0.01, 1), st.integers(1, 3), st.integers(1, 7))
 def test_the_nucleus_is_enough_and_no_token_too_many(p, batch, tokens):
-    scores = random(batch, tokens)
-    kept, probability = top_p(scores, p) > -math.inf, scores.softmax(-1)
+    logits = random(batch, tokens)
+    kept, probability = top_p(logits, p) > -math.inf, logits.softmax(-1)
     mass = torch.where(kept, probability, 0).sum(1)
     worst = torch.where(kept, probability, 2).amin(1)
     assert (mass >= p - 1e-12).all() and (mass - worst < p + 1e-12).all()
@@ -119,25 +119,25 @@ def softmax_by_index(s, T, power=1):
     softmax_by_index,
     lambda s, T: softmax_by_index(s, T, power=-1),  # multiplied instead of divided
     lambda s, T: softmax_by_index(s, T, power=0),  # without the temperature
-    lambda s, T: [p / T for p in softmax_by_index(s, 1)],  # probabilities divided instead of scores
+    lambda s, T: [p / T for p in softmax_by_index(s, 1)],  # probabilities divided instead of logits
 )
 def test_temperature_as_printed(formula):
     for T in (0.3, 1.0, 2.5):
-        scores = random(5)
-        assert_close(apply_temperature(scores, T).softmax(-1), tensor(formula(scores.tolist(), T)))
+        logits = random(5)
+        assert_close(apply_temperature(logits, T).softmax(-1), tensor(formula(logits.tolist(), T)))
 
 
 def test_frequencies_are_probabilities():
-    scores = torch.tensor([1.0, 0.0, -1.0, 2.0])
+    logits = torch.tensor([1.0, 0.0, -1.0, 2.0])
     generator = torch.Generator().manual_seed(0)
     for options, expected in [
-        ({}, scores),
-        ({"temperature": 0.5}, 2 * scores),
+        ({}, logits),
+        ({"temperature": 0.5}, 2 * logits),
         ({"k": 2}, torch.tensor([1.0, -math.inf, -math.inf, 2.0])),
         ({"k": 3, "p": 0.6}, torch.tensor([-math.inf, -math.inf, -math.inf, 2.0])),
         ({"temperature": 4.0, "p": 0.6}, torch.tensor([0.25, -math.inf, -math.inf, 0.5])),
     ]:
-        drawn = sample(scores.expand(20_000, -1), **options, generator=generator)
+        drawn = sample(logits.expand(20_000, -1), **options, generator=generator)
         assert_close(drawn.bincount(minlength=4) / 20_000, expected.softmax(-1), rtol=0, atol=0.02)
 
 
@@ -146,19 +146,19 @@ def test_frequencies_are_probabilities():
 
 @few
 @given(st.integers(0, 20), st.integers(1, 3), st.integers(1, 6), st.booleans())
-def test_greedy_takes_the_best_each_time(seed, batch, steps, stops):
+def test_greedy_takes_the_best_each_time(seed, batch, max_length, stops):
     step, begin = remembering(4, seed)
     token = torch.arange(batch) % 4
-    made = generate(step, begin(batch), token, steps, stop=3 if stops else None)
+    made = generate(step, begin(batch), token, max_length, stop=3 if stops else None)
     for row in range(batch):
         state, last, expected = [part[row : row + 1] for part in (begin(batch)[0],)], token[row : row + 1], []
         state = [state[0], (torch.zeros(1, dtype=torch.float64),), None]
         for _ in range(made.shape[1]):
-            scores, state = step(state, last)
-            last = scores.argmax(1) if not (stops and 3 in expected) else torch.tensor([3])
+            logits, state = step(state, last)
+            last = logits.argmax(1) if not (stops and 3 in expected) else torch.tensor([3])
             expected.append(last.item())
         assert made[row].tolist() == expected
-    assert made.shape[1] == steps or (made == 3).any(1).all()
+    assert made.shape[1] == max_length or (made == 3).any(1).all()
 
 
 def test_all_ended():
@@ -178,18 +178,18 @@ def test_a_seed_decides():
 
 @few
 @given(st.integers(0, 30), st.integers(1, 3), st.floats(0, 2))
-def test_a_full_beam_finds_the_best(seed, steps, alpha):
+def test_a_full_beam_finds_the_best(seed, max_length, alpha):
     step, begin = remembering(3, seed)
     token = torch.tensor([0, 1])
-    found, scores = beam_search(step, begin(2), token, steps, stop=2, beams=2**steps, alpha=alpha)
+    found, scores = beam_search(step, begin(2), token, max_length, stop=2, beams=2**max_length, alpha=alpha)
     for row in range(2):
         state = [torch.tensor([float(row)]).double(), (torch.zeros(1, dtype=torch.float64),), None]
         ranked = {
             sequence: log_probability(step, state, row, sequence) / length_penalty(len(sequence), alpha)
-            for sequence in all_sequences(3, steps, stop=2)
+            for sequence in all_sequences(3, max_length, stop=2)
         }
         best = max(ranked, key=ranked.get)
-        assert found[row].tolist() == [*best, *[2] * (steps - len(best))]
+        assert found[row].tolist() == [*best, *[2] * (max_length - len(best))]
         assert scores[row].item() == pytest.approx(ranked[best])
 
 
@@ -205,17 +205,17 @@ def test_greedy_does_not_always():
 
 @few
 @given(st.integers(0, 30), st.integers(1, 5), st.integers(1, 5), st.floats(0, 2))
-def test_a_beams_score_is_that_of_its_sequence(seed, steps, beams, alpha):
+def test_a_beams_score_is_that_of_its_sequence(seed, max_length, beams, alpha):
     step, begin = remembering(4, seed)
-    found, scores = beam_search(step, begin(3), torch.tensor([0, 1, 2]), steps, stop=3, beams=beams, alpha=alpha)
+    found, scores = beam_search(step, begin(3), torch.tensor([0, 1, 2]), max_length, stop=3, beams=beams, alpha=alpha)
     for row, sequence in enumerate(found.tolist()):
-        length = sequence.index(3) + 1 if 3 in sequence else steps
+        length = sequence.index(3) + 1 if 3 in sequence else max_length
         assert set(sequence[length:]) <= {3}
         state = [torch.tensor([float(row)]).double(), (torch.zeros(1, dtype=torch.float64),), None]
         expected = log_probability(step, state, row, sequence[:length]) / length_penalty(length, alpha)
         assert scores[row].item() == pytest.approx(expected)
         state = [state[0].clone(), state[1], None]  # and alone it is found as in the batch
-        alone, _ = beam_search(step, state, torch.tensor([row]), steps, stop=3, beams=beams, alpha=alpha)
+        alone, _ = beam_search(step, state, torch.tensor([row]), max_length, stop=3, beams=beams, alpha=alpha)
         assert alone[0].tolist() == sequence
 
 
@@ -259,8 +259,8 @@ def test_score_as_printed(formula):
         assert length > 1
         log_p, state, token = [], begin(1), torch.tensor([0])
         for following in found[:length].tolist():
-            scores, state = step(state, token)
-            log_p.append(scores[0].log_softmax(0)[following].item())
+            logits, state = step(state, token)
+            log_p.append(logits[0].log_softmax(0)[following].item())
             token = torch.tensor([following])
         assert_close(score, tensor(formula(log_p, alpha)))
 
@@ -279,10 +279,10 @@ def test_score_as_printed(formula):
         (lambda s: sample(s, p=0.0), "p must be greater than 0 and at most 1: got 0.0"),
         (lambda s: top_p(s, 1.1), "p must be .*: got 1.1"),
         (lambda s: top_p(s, math.nan), "p must be .*: got nan"),
-        (lambda s: generate(chain(s), None, torch.tensor([0]), 0), "steps must be at least 1: got 0"),
-        (lambda s: beam_search(chain(s), None, torch.tensor([0]), 0, stop=1), "steps must be at least 1: got 0"),
-        (lambda s: beam_search(chain(s), None, torch.tensor([0]), 1, 1, beams=0), "beams must be .*: got beams=0"),
-        (lambda s: beam_search(chain(s), None, torch.tensor([0]), 1, 1, alpha=-1.0), "alpha at least 0: got .*-1.0"),
+        (lambda s: generate(chain(s), None, torch.tensor([0]), 0), "max_length must be at least 1: got 0"),
+        (lambda s: beam_search(chain(s), None, torch.tensor([0]), 0, stop=1), "max_length must be at least 1: got 0"),
+        (lambda s: beam_search(chain(s), None, torch.tensor([0]), 1, 1, beams=0), "beams must be at least 1: got 0"),
+        (lambda s: beam_search(chain(s), None, torch.tensor([0]), 1, 1, alpha=-1.0), "alpha must be at least 0"),
     ],
 )
 def test_errors(call, message):

@@ -5,13 +5,13 @@ from collections import Counter
 
 import pytest
 import torch
-from dlbook.text.tokenize import Vocabulary
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from dlbook.data import corpora
-from dlbook.text.ngram import NGrams, sample_ngrams
+from dlbook.text.ngram import NGrams
+from dlbook.text.tokenize import Vocabulary
 from tests.helpers.equations import equation
 from tests.helpers.references import tensor
 
@@ -28,12 +28,13 @@ def counted(sequences, longest):
     return grams
 
 
-def witten_bell(w, h, grams, symbols, different=True, shorten=True, plus=0):
-    """p(w | h) = (c(h, w) + t(h) p(w | h')) / (c(h) + t(h)), below which all symbols are equally probable."""
-    following = {u: grams[(*h, u)] for u in range(symbols)}
+def witten_bell(w, h, grams, vocab_size, different=True, shorten=True, plus=0):
+    """p(w | h) = (c(h, w) + t(h) p(w | h')) / (c(h) + t(h)), below which all tokens are equally probable."""
+    following = {u: grams[(*h, u)] for u in range(vocab_size)}
     c = sum(following.values())
     t = sum(n > 0 for n in following.values()) if different else 1
-    p = 1 / symbols if not h else witten_bell(w, h[1:] if shorten else h[:-1], grams, symbols, different, shorten, plus)
+    shorter = h[1:] if shorten else h[:-1]
+    p = witten_bell(w, shorter, grams, vocab_size, different, shorten, plus) if h else 1 / vocab_size
     return (following[w] + t * p) / (c + t + plus) if c else p
 
 
@@ -41,7 +42,7 @@ def witten_bell(w, h, grams, symbols, different=True, shorten=True, plus=0):
     "3.4.2d",
     "dlbook.text.ngram.NGrams",
     witten_bell,
-    lambda *about: witten_bell(*about, different=False),  # one for t(h), as if one symbol more had been seen
+    lambda *about: witten_bell(*about, different=False),  # one for t(h), as if one token more had been seen
     lambda *about: witten_bell(*about, shorten=False),  # the wrong end of the history cut off
     lambda *about: witten_bell(*about, plus=1),  # probabilities that sum to less than one
     lambda w, h, *about: witten_bell(w, h[1:], *about),  # an order too low
@@ -56,7 +57,7 @@ def test_witten_bell_as_printed(formula):
 
 
 def continued(sequences, order):
-    """Count n-grams of the full length, and of the shorter ones, the different symbols that came before."""
+    """Count n-grams of the full length, and of the shorter ones, the different tokens that came before."""
     grams = counted(sequences, order)
     before = Counter(gram[1:] for gram in grams if len(gram) > 1)
     return Counter({gram: n if len(gram) == order else before[gram] for gram, n in grams.items()})
@@ -68,12 +69,12 @@ def discount(grams, length):
     return (counts.count(1) + 0.5) / (counts.count(1) + 2 * counts.count(2) + 1)
 
 
-def kneser_ney(w, h, grams, symbols, given_back=True, all_lengths=True):
-    """p(w | h) = (max(c(h, w) - d, 0) + d t(h) p(w | h')) / c(h), below which all symbols are equally probable."""
-    following = {u: grams[(*h, u)] for u in range(symbols)}
+def kneser_ney(w, h, grams, vocab_size, given_back=True, all_lengths=True):
+    """p(w | h) = (max(c(h, w) - d, 0) + d t(h) p(w | h')) / c(h), below which all tokens are equally probable."""
+    following = {u: grams[(*h, u)] for u in range(vocab_size)}
     c, t = sum(following.values()), sum(n > 0 for n in following.values())
     d = discount(grams, len(h) + 1 if all_lengths else 1)
-    p = kneser_ney(w, h[1:], grams, symbols, given_back, all_lengths) if h else 1 / symbols
+    p = kneser_ney(w, h[1:], grams, vocab_size, given_back, all_lengths) if h else 1 / vocab_size
     return (max(following[w] - d, 0) + (d * t * p if given_back else 0)) / c if c else p
 
 
@@ -114,18 +115,18 @@ def test_any_sequences_as_printed(sequences, held_out, order, after_kneser_ney):
 @given(SEQUENCES, st.lists(st.integers(0, 3), max_size=6), st.integers(1, 5), st.booleans())
 def test_probabilities_sum_to_one(sequences, history, order, kneser_ney):
     model = NGrams(sequences, 4, order, kneser_ney)
-    p = model.after(history)
+    p = model.next_token_probabilities(history)
     assert p.shape == (4,) and (p > 0).all()
     assert p.sum().item() == pytest.approx(1)
-    for symbol in range(4):
-        assert model.probabilities([[*history, symbol]])[-1].item() == pytest.approx(p[symbol].item())
+    for token in range(4):
+        assert model.probabilities([[*history, token]])[-1].item() == pytest.approx(p[token].item())
 
 
 @given(SEQUENCES, st.integers(1, 4))
-def test_only_the_last_symbols_count(sequences, order):
+def test_only_the_last_tokens_count(sequences, order):
     model = NGrams(sequences, 4, order)
     tail = [1, 2, 0, 3][: order - 1]
-    assert_close(model.after([3, 3, 2, *tail]), model.after([0, 1, *tail]))
+    assert_close(model.next_token_probabilities([3, 3, 2, *tail]), model.next_token_probabilities([0, 1, *tail]))
     assert model.order == order and len(model.levels) == min(order, max(map(len, sequences)))
 
 
@@ -137,7 +138,7 @@ def test_no_ngram_reaches_over_a_border(sequences, order, kneser_ney):
 
 def test_order_one_is_the_frequencies_and_a_little_for_all():
     model = NGrams([[0, 0, 0, 1]], 4, order=1)
-    assert_close(model.after([1, 0]), tensor([3 + 2 / 4, 1 + 2 / 4, 2 / 4, 2 / 4]) / 6)
+    assert_close(model.next_token_probabilities([1, 0]), tensor([3 + 2 / 4, 1 + 2 / 4, 2 / 4, 2 / 4]) / 6)
 
 
 def test_what_was_learnt_by_heart_is_certain_in_the_end():
@@ -157,19 +158,19 @@ def test_tensors_and_lists():
 
 def test_samples_follow_the_probabilities():
     model, generator = NGrams([[0, 1, 0, 2, 0, 1, 0, 0]], 3, order=2), torch.Generator().manual_seed(0)
-    drawn = sample_ngrams(model, 1_500, generator, begin=[0])
+    drawn = model.sample(1_500, generator, prefix=[0])
     assert len(drawn) == 1_501
     after_zero = torch.tensor([b for a, b in zip(drawn, drawn[1:], strict=False) if a == 0])
     shares = after_zero.bincount(minlength=3).double() / len(after_zero)
-    assert_close(shares, model.after([0]), atol=0.07, rtol=0)  # four standard errors
+    assert_close(shares, model.next_token_probabilities([0]), atol=0.07, rtol=0)  # four standard errors
 
 
 def test_samples_end():
     model = NGrams([[0, 1, 2]] * 9, 3, order=2)
-    draws = [sample_ngrams(model, 50, torch.Generator().manual_seed(seed), begin=[0], end=2) for seed in range(20)]
+    draws = [model.sample(50, torch.Generator().manual_seed(seed), prefix=[0], stop=2) for seed in range(20)]
     assert all(drawn[0] == 0 and drawn.count(2) == 1 and drawn[-1] == 2 for drawn in draws)
-    assert sample_ngrams(model, 9, torch.Generator().manual_seed(1)) == sample_ngrams(model, 9, torch.Generator().manual_seed(1))
-    assert sample_ngrams(model, 0, torch.Generator(), begin=[1]) == [1]
+    assert model.sample(9, torch.Generator().manual_seed(1)) == model.sample(9, torch.Generator().manual_seed(1))
+    assert model.sample(0, torch.Generator(), prefix=[1]) == [1]
 
 
 # --- Shakespeare ------------------------------------------------------------------------------------------------------
@@ -189,14 +190,14 @@ def test_a_held_out_play_takes_fewer_bits_with_longer_histories():
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: NGrams([[0]], 0, 1), "symbols and order must be at least 1: got symbols=0, order=1"),
-        (lambda: NGrams([[0]], 1, 0), "order=0"),
-        (lambda: NGrams([], 1, 1), "sequences must hold at least one symbol: got none"),
-        (lambda: NGrams([[], []], 1, 1), "sequences must hold at least one symbol: got none"),
-        (lambda: NGrams([[0, 2], [3]], 3, 1), "sequences must hold numbers between 0 and 2: got 0 to 3"),
+        (lambda: NGrams([[0]], 0, 1), "vocab_size must be at least 1: got 0"),
+        (lambda: NGrams([[0]], 1, 0), "order must be at least 1: got 0"),
+        (lambda: NGrams([], 1, 1), "sequences must hold at least one token: got none"),
+        (lambda: NGrams([[], []], 1, 1), "sequences must hold at least one token: got none"),
+        (lambda: NGrams([[0, 2], [3]], 3, 1), "sequences must hold tokens between 0 and 2: got 0 to 3"),
         (
             lambda: NGrams([[0]], 3, 1).probabilities([[1, -1]]),
-            "sequences must hold numbers between 0 and 2: got -1 to 1",
+            "sequences must hold tokens between 0 and 2: got -1 to 1",
         ),
     ],
 )

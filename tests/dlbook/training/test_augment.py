@@ -260,8 +260,8 @@ def test_an_interrupted_training_draws_the_same_changes(tmp_path):
     [
         (lambda x: augment.flip(x[0], torch.ones(1).bool()), r"x must have the shape .*got \(1, 4, 5\)"),
         (lambda x: augment.flip(x, torch.ones(3).bool()), r"which must have one number for each of 2 .*got \(3,\)"),
-        (lambda x: augment.random_flip(x, 1.5), "probability must lie between 0 and 1: got 1.5"),
-        (lambda x: augment.random_flip(x, float("nan")), "probability must lie between 0 and 1: got nan"),
+        (lambda x: augment.random_flip(x, 1.5), "p must lie between 0 and 1: got 1.5"),
+        (lambda x: augment.random_flip(x, float("nan")), "p must lie between 0 and 1: got nan"),
         (
             lambda x: augment.crop(x, ints(0, 0), ints(0, 0), 5, 2),
             "height must be 1 to 4 and width 1 to 5: got height=5",
@@ -271,11 +271,11 @@ def test_an_interrupted_training_draws_the_same_changes(tmp_path):
         (lambda x: augment.random_crop(x, 0, 2), "height=0, width=2"),
         (lambda x: augment.random_crop(x[0], 1, 2), "x must have the shape"),
         (lambda x: augment.shift(x, ints(0), ints(0, 1)), "down must have one number"),
-        (lambda x: augment.random_shift(x, -1), "most must be at least 0: got -1"),
+        (lambda x: augment.random_shift(x, -1), "max_pixels must be a whole number, at least 0: got -1"),
         (lambda x: augment.rotate(x, tensor([1.0])), "degrees must have one number"),
         (lambda x: augment.erase(x, ints(0, 0), ints(0, 0), 0, 2), "must be at least 1: got height=0, width=2"),
-        (lambda x: augment.mixup(x, random(3, 2), tensor([1, 1]), ints(0, 1)), "target must be probabilities"),
-        (lambda x: augment.random_mixup(x, random(2, 2), 0.0), "alpha must be above 0: got 0.0"),
+        (lambda x: augment.mixup(x, random(3, 2), tensor([1, 1]), ints(0, 1)), r"target must have the shape \(2, classes\): got \(3, 2\)"),
+        (lambda x: augment.random_mixup(x, random(2, 2), 0.0), "alpha must be above 0, and finite: got 0.0"),
     ],
 )
 def test_errors(call, message, unchecked):

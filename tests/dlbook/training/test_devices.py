@@ -6,22 +6,22 @@ from pathlib import Path
 
 import pytest
 import torch
-import train_together
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
 from dlbook.training import devices
 from dlbook.training.devices import (
+    _interactive,
+    all_gather,
     destroy,
     device,
     device_of,
     distribute,
-    gather,
-    interactive,
     rank_and_world_size,
     scale_loss,
 )
+from tests.dlbook.training import train_together
 
 
 @pytest.fixture(autouse=True)
@@ -66,11 +66,11 @@ def test_device_refuses(monkeypatch, name):
 
 
 def test_interactive(monkeypatch):
-    assert not interactive()  # pytest's stderr is neither a terminal nor a notebook
+    assert not _interactive()  # pytest's stderr is neither a terminal nor a notebook
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    assert interactive()
-    monkeypatch.setattr(devices, "processes", lambda: (1, 2))
-    assert not interactive()  # the first process alone shows progress
+    assert _interactive()
+    monkeypatch.setattr(devices, "rank_and_world_size", lambda: (1, 2))
+    assert not _interactive()  # the first process alone shows progress
 
 
 @pytest.mark.parametrize(("name", "value"), [(None, None), ("TQDM_DISABLE", "1"), ("DLBOOK_DEVICE", "cpu")])
@@ -79,7 +79,7 @@ def test_interactive_in_a_notebook(monkeypatch, name, value):
     monkeypatch.setattr("sys.stderr", stream())
     if name is not None:
         monkeypatch.setenv(name, value)
-    assert interactive() == (name is None)
+    assert _interactive() == (name is None)
 
 
 def test_device_of():
@@ -93,7 +93,7 @@ def test_one_process_stands_alone():
     assert rank_and_world_size() == (0, 1)
     assert distribute(model) is model
     assert scale_loss(loss, 3) is loss
-    assert gather("item") == ["item"]
+    assert all_gather("item") == ["item"]
     destroy()  # does nothing
     assert rank_and_world_size() == (0, 1)
 
@@ -110,7 +110,7 @@ def test_a_group_of_one_is_joined_and_left(monkeypatch):
     assert not torch.distributed.is_initialized()
 
 
-def test_weigh_gives_the_gradient_of_the_whole_batch(monkeypatch):
+def test_scale_loss_gives_the_gradient_of_the_whole_batch(monkeypatch):
     """What DistributedDataParallel does, an average over processes, done here by hand."""
     torch.manual_seed(0)
     model = nn.Linear(4, 3).double()
@@ -118,8 +118,8 @@ def test_weigh_gives_the_gradient_of_the_whole_batch(monkeypatch):
     cross_entropy(model(x), y).backward()
     expected = model.weight.grad.clone()
     model.zero_grad()
-    monkeypatch.setattr(devices, "processes", lambda: (0, 2))
-    monkeypatch.setattr(devices, "add_up", lambda values, device: torch.full_like(values, 5))
+    monkeypatch.setattr(devices, "rank_and_world_size", lambda: (0, 2))
+    monkeypatch.setattr(devices, "all_reduce_sum", lambda values, device: torch.full_like(values, 5))
     for rank in range(2):
         scale_loss(cross_entropy(model(x[rank::2]), y[rank::2]), len(y[rank::2])).backward()
     assert_close(model.weight.grad / 2, expected, rtol=0, atol=1e-15)

@@ -14,9 +14,9 @@ from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import ExponentialLR, OneCycleLR
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-from dlbook.training import fit
+from dlbook.training import batches as batches_module
 from dlbook.training.batches import Batches
-from dlbook.training.fit import evaluate, fit, range_test
+from dlbook.training.fit import _check_arguments, evaluate, fit, range_test
 from dlbook.training.run import History, _unpack
 
 
@@ -221,8 +221,8 @@ class Stream(IterableDataset):
         ),
         ({"clip": 0.0}, r"clip must be above 0: got 0\.0"),
         ({"clip": math.nan}, "clip must be above 0: got nan"),
-        ({"checkpoint_every": 1}, "checkpoint_every must be at least 1, with checkpoint given: got 1"),
-        ({"checkpoint_every": 0, "checkpoint": "x.pt"}, "checkpoint_every must be at least 1, .*: got 0"),
+        ({"checkpoint_every": 1}, "checkpoint_every must be a whole number, at least 1, with checkpoint given: got 1"),
+        ({"checkpoint_every": 0, "checkpoint": "x.pt"}, "checkpoint_every must be a whole number, at least 1, .*: got 0"),
         ({"checkpoint": "no/such/folder/x.pt"}, "checkpoint must be in a folder that exists: got no/such/folder/x.pt"),
     ],
 )
@@ -233,7 +233,7 @@ def test_fit_refuses(changed, message):
 
 def test_fit_refuses_half_an_epoch_and_a_frozen_model():
     with pytest.raises(ValueError, match=r"epochs must be a whole number, at least 1: got 1\.5"):
-        inspect.unwrap(fit._check_arguments)(network(), [examples()], None, 1.5)
+        inspect.unwrap(_check_arguments)(network(), [examples()], None, 1.5)
     frozen = network().requires_grad_(False)
     with pytest.raises(ValueError, match=r"optimizer must have .* at least one not frozen"):
         run(model=frozen, optimizer=SGD(frozen.parameters()))
@@ -306,7 +306,7 @@ def test_processes_share_each_batch(count, size, world, shuffle):
     with pytest.MonkeyPatch.context() as patch:
         shares = []
         for rank in range(world):
-            patch.setattr(fit, "processes", lambda rank=rank: (rank, world))
+            patch.setattr(batches_module, "rank_and_world_size", lambda rank=rank: (rank, world))
             if len(whole[-1]) < world:
                 message = f"every batch must hold an example for each of {world} processes: got one of {len(whole[-1])}"
                 with pytest.raises(ValueError, match=message):
@@ -325,13 +325,13 @@ def test_unshuffled_batches_are_views():
 @pytest.mark.parametrize(
     ("tensors", "options", "message"),
     [
-        ((), {"size": 1}, r"tensors must have the same number of examples, at least 1: got shapes \[\]"),
-        ((torch.zeros(3, 2), torch.zeros(4)), {"size": 1}, r"tensors must have .* got shapes \[\(3, 2\), \(4,\)\]"),
-        ((torch.zeros(0, 2),), {"size": 1}, r"tensors must have .* got shapes \[\(0, 2\)\]"),
-        ((torch.tensor(1.0),), {"size": 1}, r"tensors must have .* got shapes \[\(\)\]"),
-        ((torch.zeros(3), torch.zeros(3, device="meta")), {"size": 1}, "tensors must be on one device: got cpu, meta"),
-        ((torch.zeros(3),), {"size": 0}, "size must be at least 1: got 0"),
-        ((torch.zeros(3),), {"size": 1, "seed": -1}, "seed must be at least 0: got -1"),
+        ((), {"batch_size": 1}, r"tensors must have the same number of examples, at least 1: got shapes \[\]"),
+        ((torch.zeros(3, 2), torch.zeros(4)), {"batch_size": 1}, r"tensors must have .* got shapes \[\(3, 2\), \(4,\)\]"),
+        ((torch.zeros(0, 2),), {"batch_size": 1}, r"tensors must have .* got shapes \[\(0, 2\)\]"),
+        ((torch.tensor(1.0),), {"batch_size": 1}, r"tensors must have .* got shapes \[\(\)\]"),
+        ((torch.zeros(3), torch.zeros(3, device="meta")), {"batch_size": 1}, "tensors must be on one device: got cpu, meta"),
+        ((torch.zeros(3),), {"batch_size": 0}, "batch_size must be at least 1: got 0"),
+        ((torch.zeros(3),), {"batch_size": 1, "seed": -1}, "seed must be at least 0: got -1"),
     ],
 )
 def test_batches_refuses(tensors, options, message):
@@ -465,9 +465,9 @@ def test_range_test_stops_early():
 @pytest.mark.parametrize(
     ("low", "high", "steps", "message"),
     [
-        (0.0, 1.0, 5, r"low and high must be 0 < low < high: got low=0\.0, high=1\.0"),
-        (1.0, 0.5, 5, r"low and high must be 0 < low < high: got low=1\.0, high=0\.5"),
-        (0.1, 1.0, 1, "steps must be at least 2: got 1"),
+        (0.0, 1.0, 5, r"low and high must be 0 < low < high, and finite: got low=0\.0, high=1\.0"),
+        (1.0, 0.5, 5, r"low and high must be 0 < low < high, and finite: got low=1\.0, high=0\.5"),
+        (0.1, 1.0, 1, "steps must be a whole number, at least 2: got 1"),
     ],
 )
 def test_range_test_refuses(low, high, steps, message):

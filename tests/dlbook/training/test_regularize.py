@@ -347,7 +347,7 @@ def test_prices_must_be_prices(price):
     for name in ("l1", "l2"):
         with pytest.raises(ValueError, match=f"{name} must be at least 0 and finite: got {price}"):
             regularized(cross_entropy, network(), **{name: price})
-    with pytest.raises(ValueError, match=f"amount must be at least 0 and finite: got {price}"):
+    with pytest.raises(ValueError, match=f"threshold must be at least 0 and finite: got {price}"):
         soft_threshold_(torch.zeros(2), price)
 
 
@@ -358,7 +358,7 @@ def test_a_model_must_have_weights(penalty):
 
 
 def test_early_stopping_says_what_is_wrong():
-    with pytest.raises(ValueError, match="patience must be at least 1: got 0"):
+    with pytest.raises(ValueError, match="patience must be a whole number, at least 1: got 0"):
         EarlyStopping(told([]), "loss", 0)
     stopping = EarlyStopping(told([1.0]), "accuracy", 2)
     with pytest.raises(ValueError, match="measure must be one that validate returns, loss, epoch: got accuracy"):

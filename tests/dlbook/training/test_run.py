@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Adam
-from torch.optim.lr_scheduler import ExponentialLR
+from torch.optim.lr_scheduler import ExponentialLR, OneCycleLR
 from torch.testing import assert_close
-from train_killed import EPOCHS, STEPS, prepare, train, train_and_die
 
 from dlbook.training.batches import Batches
 from dlbook.training.fit import fit
-from dlbook.training.run import _number_of_batches, _read_checkpoint, _write_atomically
+from dlbook.training.checkpoint import FORMAT, read, write
+from dlbook.training.run import _number_of_batches
+from tests.dlbook.training.train_killed import EPOCHS, STEPS, prepare, train, train_and_die
 
 
 def assert_same(one, other):
@@ -83,7 +84,7 @@ def test_resumes_bitwise_after_kill_at_chosen_moments(tmp_path, processes):
         process.start()
         process.join(60)
         assert process.exitcode == -signal.SIGKILL and not result.exists()
-        assert _read_checkpoint(checkpoint)["position"][:2] != [EPOCHS, 0]
+        assert read(checkpoint)["position"][:2] != [EPOCHS, 0]
     process = processes.Process(target=train_and_die, args=(checkpoint, result, None, 0))
     process.start()
     process.join(60)
@@ -109,7 +110,7 @@ def test_resumes_bitwise_after_kill_at_any_moment(tmp_path, processes):
             process.kill()
             process.join()
             kills += 1
-            _read_checkpoint(checkpoint)  # whole at any moment
+            read(checkpoint)  # whole at any moment
         else:
             assert process.exitcode == 0
     assert kills >= 3
@@ -154,20 +155,31 @@ def stop_in_epoch(epoch, checkpoint):
 
 
 def others():
-    """Make what a checkpoint of `prepare` does not fit, by the part that differs."""
-    model, batches, optimizer, schedule = prepare()
+    """Yield what a checkpoint of `prepare` does not fit, and what the message says of it."""
+
+    def cycle(optimizer):
+        return optimizer, OneCycleLR(optimizer, 0.05, total_steps=STEPS * EPOCHS)
+
     wide = nn.Sequential(nn.Linear(4, 9), nn.BatchNorm1d(9), nn.Dropout(0.5), nn.Linear(9, 3))
     half = prepare()[0].double()
     deep = nn.Sequential(*prepare()[0], nn.Linear(3, 3))
     buffered = prepare()[0]
     buffered[1].register_buffer("seen", torch.zeros(2))
-    for changed in (wide, half, deep, buffered):
-        yield "model", (changed, batches, Adam(changed.parameters()), None)
-    yield "optimizer", (model, batches, SGD(model.parameters(), lr=0.1), schedule)
+    for changed, message in (
+        (wide, r"model's 0.weight was torch.float32 \(8, 4\) in {}, and here is torch.float32 \(9, 4\)"),
+        (half, r"model's 0.weight was torch.float32 \(8, 4\) in {}, and here is torch.float64 \(8, 4\)"),
+        (deep, r"optimizer.param_groups\[0\] was .* in {}, and here is .*, \(3, 3\), \(3,\)"),
+        (buffered, r"model's 1.seen was nothing in {}, and here is torch.float32 \(2,\)"),
+    ):
+        yield message, changed, *cycle(Adam(changed.parameters()))
+    model = prepare()[0]
+    yield "optimizer was Adam in {}, and here is SGD", model, *cycle(SGD(model.parameters(), lr=0.1))
     groups = [{"params": list(model[0].parameters())}, {"params": [*model[1].parameters(), *model[3].parameters()]}]
-    yield "optimizer", (model, batches, Adam(groups), schedule)
-    yield "schedule", (model, batches, optimizer, None)
-    yield "schedule", (model, batches, optimizer, ExponentialLR(optimizer, 0.9))
+    message = r"optimizer.param_groups\[0\] was .* in {}, and here is \(8, 4\), \(8,\)"
+    yield message, model, *cycle(Adam(groups))
+    optimizer = Adam(model.parameters())
+    yield "schedule was OneCycleLR in {}, and here is nothing", model, optimizer, None
+    yield "schedule was OneCycleLR in {}, and here is ExponentialLR", model, optimizer, ExponentialLR(optimizer, 0.9)
 
 
 @pytest.mark.parametrize("which", range(8))
@@ -175,11 +187,11 @@ def test_a_checkpoint_of_something_else_is_refused_and_left(tmp_path, which):
     checkpoint = tmp_path / "checkpoint.pt"
     train(checkpoint, epochs=1)
     file = checkpoint.read_bytes()
-    part, (model, batches, optimizer, schedule) = list(others())[which]
+    message, model, optimizer, schedule = list(others())[which]
     weights = [weight.detach().clone() for weight in model.parameters()]
-    message = rf"checkpoint must be of this {part}: {checkpoint} belongs to another; name another file, or delete this"
+    message = f"checkpoint must be of this run, but {message.format(checkpoint)}; name another file, or delete this one"
     with pytest.raises(ValueError, match=message):
-        fit(model, batches, cross_entropy, optimizer, epochs=2, schedule=schedule, checkpoint=checkpoint)
+        fit(model, prepare()[1], cross_entropy, optimizer, epochs=2, schedule=schedule, checkpoint=checkpoint)
     assert checkpoint.read_bytes() == file
     assert all(torch.equal(*pair) for pair in zip(weights, model.parameters(), strict=True))
 
@@ -215,18 +227,18 @@ def test_a_damaged_checkpoint_is_refused_and_left(tmp_path, damage):
 @given(st.integers(0, 10**9), st.integers(1, 255))
 def test_no_flipped_bit_goes_unnoticed(tmp_path_factory, place, flip):
     checkpoint = tmp_path_factory.mktemp("run") / "checkpoint.pt"
-    state = {"belongs": {"model": "x"}, "model": {"weight": torch.arange(50.0)}, "position": [1, 2, [3]]}
-    _write_atomically(checkpoint, state)
+    state = {"format": FORMAT, "belongs": [{"model": "x"}], "model": {"weight": torch.arange(50.0)}, "position": [1, 2, [3]]}
+    write(checkpoint, state)
     damaged = bytearray(checkpoint.read_bytes())
     damaged[place % len(damaged)] ^= flip
     checkpoint.write_bytes(damaged)
     try:
-        read = _read_checkpoint(checkpoint)
+        found = read(checkpoint)
     except ValueError as error:
         assert str(checkpoint) in str(error)
     else:  # it was in the archive's padding
-        assert_close(read["model"], state["model"], rtol=0, atol=0)
-        assert read["position"] == state["position"] and read["belongs"] == state["belongs"]
+        assert_close(found["model"], state["model"], rtol=0, atol=0)
+        assert found["position"] == state["position"] and found["belongs"] == state["belongs"]
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, monkeypatch):
@@ -239,7 +251,8 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", full)
-        with pytest.raises(OSError, match="No space left"):
+        message = rf"No space left on device: checkpoint.pt needs [0-9,]+ bytes in the folder {tmp_path}; .* untouched"
+        with pytest.raises(OSError, match=message):
             train(checkpoint, epochs=2)
     assert checkpoint.read_bytes() == file
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
@@ -252,7 +265,7 @@ def test_a_checkpoint_is_on_the_disk_before_it_takes_its_place(tmp_path, monkeyp
     fsync, replace = os.fsync, os.replace
     monkeypatch.setattr("os.fsync", lambda number: steps.append(os.fstat(number).st_size) or fsync(number))
     monkeypatch.setattr("os.replace", lambda *paths: steps.append("replaced") or replace(*paths))
-    _write_atomically(tmp_path / "checkpoint.pt", {"weight": torch.zeros(5)})
+    write(tmp_path / "checkpoint.pt", {"weight": torch.zeros(5)})
     assert steps == [(tmp_path / "checkpoint.pt").stat().st_size, "replaced"]
 
 
@@ -276,21 +289,38 @@ def test_no_checkpoint_holds_weights_that_are_not_finite(tmp_path):
     ):
         with pytest.raises(FloatingPointError, match=r"in epoch 1, step 12|after epoch 1, step 12"):
             run(worsening(spoil))
-        state = _read_checkpoint(checkpoint)
+        state = read(checkpoint)
         assert state["position"] == [0, 8, [1] * 8]
         assert all(weight.isfinite().all() for weight in state["model"].values())
         checkpoint.unlink()
 
 
+class Source:
+    """Batches without a length, as a user may write them."""
+
+    def __init__(self, batches):
+        self.drawn_from = batches
+
+    def __iter__(self):
+        return iter(self.drawn_from)
+
+
 def test_other_batches_are_refused_where_they_are_too_few(tmp_path):
     checkpoint = tmp_path / "checkpoint.pt"
-    with pytest.raises(InterruptedError):
-        stop_in_epoch(1, checkpoint)
+    calls = count(1)
+
+    def loss(logits, target):
+        if next(calls) == 3:
+            raise InterruptedError
+        return cross_entropy(logits, target)
+
     model, batches, optimizer, schedule = prepare()
-    options = {"schedule": schedule, "checkpoint": checkpoint}
+    options = {"epochs": 1, "schedule": schedule, "checkpoint": checkpoint, "checkpoint_every": 1}
+    with pytest.raises(InterruptedError):
+        fit(model, Source(batches), loss, optimizer, **options)
     message = rf"batches must be those of {checkpoint}, more than 1, to go on from there"
     with pytest.raises(ValueError, match=message):
-        fit(model, list(batches)[:1], cross_entropy, optimizer, epochs=1, **options)
+        fit(model, Source(list(batches)[:1]), cross_entropy, optimizer, **options)
 
 
 def test_fit_sets_the_epoch_of_a_sampler():

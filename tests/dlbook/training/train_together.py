@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import ExponentialLR
 
-from dlbook.training import run
+from dlbook.training import checkpoint as files
 from dlbook.training.batches import Batches
 from dlbook.training.devices import rank_and_world_size
 from dlbook.training.fit import evaluate, fit
@@ -78,8 +78,8 @@ def main(folder: Path) -> None:
     results = train()
     rank, results["world"] = rank_and_world_size()
     written = []
-    write = run._write_atomically
-    run._write_atomically = lambda path, state: written.append(write(path, state))
+    write = files.write
+    files.write = lambda path, state: written.append(write(path, state))
     results["straight"] = train_with_interruption(None, 0)
     results["resumed"] = train_with_interruption(folder / "checkpoint.pt", 10)  # begins again after step 8
     results["written"] = len(written)

@@ -1,0 +1,142 @@
+"""The book as its authors wrote it: the pages that _toc.yml names, their section numbers, their notebooks.
+
+Notebooks are read as JupyterLab, VS Code and Colab save them (nbformat 4.0 to 4.5), and written in one form.
+"""
+
+import hashlib
+import itertools
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+from markdown_it import MarkdownIt
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+from nbformat import NotebookNode
+from nbformat.warnings import DuplicateCellId, MissingIDFieldWarning
+
+ROOT = Path(__file__).resolve().parents[1]
+PARSER = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin, double_inline=True)
+
+
+# --- pages ------------------------------------------------------------------------------------------------------------
+
+
+def pages(root: Path = ROOT) -> dict[str, tuple[Path, str]]:
+    """Return the file and the section number of each page in _toc.yml, in its order ("" where it has no number)."""
+    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    found: dict[str, tuple[Path, str]] = {}
+
+    def visit(entries: list[dict[str, Any]], prefix: str, count: Iterator[int] | None) -> None:
+        for entry in entries:
+            files = [path for ending in (".ipynb", ".md") if (path := root / (entry["file"] + ending)).is_file()]
+            if not files:
+                raise ValueError(f"_toc.yml must name files that exist: got {entry['file']}, found no .ipynb or .md")
+            number = f"{prefix}{next(count)}" if count else ""
+            found[entry["file"]] = (files[0], number)
+            visit(entry.get("sections", []), f"{number}.", itertools.count(1) if count else None)
+
+    visit([{"file": toc["root"]}], "", None)
+    chapters = itertools.count(1)  # Jupyter Book counts on from one numbered part to the next
+    for part in toc["parts"]:
+        visit(part["chapters"], "", chapters if part.get("numbered") else None)
+    return found
+
+
+def notebooks(root: Path = ROOT) -> list[Path]:
+    """Return every notebook that _toc.yml names, in its order."""
+    return [path for path, _ in pages(root).values() if path.suffix == ".ipynb"]
+
+
+def chapters(root: Path = ROOT) -> Iterator[tuple[str, NotebookNode]]:
+    """Yield each notebook that _toc.yml names: its page, such as book/algorithms/forward, and what it holds."""
+    for page, (path, _) in pages(root).items():
+        if path.suffix == ".ipynb":
+            yield page, read(path)
+
+
+def markdown(path: Path) -> str:
+    """Return the text of a page; of a notebook, its Markdown cells one after the other."""
+    if path.suffix == ".ipynb":
+        return "\n\n".join(cell.source for cell in markdown_cells(read(path)))
+    return path.read_text(encoding="utf-8")
+
+
+def texts(root: Path = ROOT) -> dict[str, str]:
+    """Return the Markdown text of each notebook that _toc.yml names, by its page."""
+    return {page: markdown(path) for page, (path, _) in pages(root).items() if path.suffix == ".ipynb"}
+
+
+def without_header(path: Path) -> str:
+    """Return the text of a Markdown page without the settings between --- and --- at its head."""
+    return re.sub(r"\A---\n.*?\n---\n", "", path.read_text(encoding="utf-8"), flags=re.S)
+
+
+# --- cells ------------------------------------------------------------------------------------------------------------
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    """Return the tags of a cell."""
+    return list(cell.metadata.get("tags", []))
+
+
+def code_cells(nb: NotebookNode) -> list[NotebookNode]:
+    """Return the code cells of a notebook."""
+    return [cell for cell in nb.cells if cell.cell_type == "code"]
+
+
+def markdown_cells(nb: NotebookNode) -> list[NotebookNode]:
+    """Return the Markdown cells of a notebook."""
+    return [cell for cell in nb.cells if cell.cell_type == "markdown"]
+
+
+def take(nb: NotebookNode, tag: str) -> NotebookNode:
+    """Take the cell with a tag out of a notebook, or make one."""
+    mine = [cell for cell in nb.cells if tag in tags(cell)]
+    nb.cells = [cell for cell in nb.cells if tag not in tags(cell)]
+    return mine[0] if mine else nbformat.v4.new_code_cell()
+
+
+def identify(nb: NotebookNode) -> None:
+    """Give each cell, in place, an id made from its source; a second cell of one source gets "-2" behind it."""
+    seen: Counter[str] = Counter()
+    for cell in nb.cells:
+        key = hashlib.sha256((cell.cell_type + cell.source).encode()).hexdigest()[:10]
+        seen[key] += 1
+        cell.id = key if seen[key] == 1 else f"{key}-{seen[key]}"
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def read(path: Path) -> NotebookNode:
+    """Read a notebook; cells without an id, as Colab saves them, get one that belongs to no source."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MissingIDFieldWarning)
+        warnings.simplefilter("ignore", DuplicateCellId)
+        nb = nbformat.read(path, as_version=4)
+    for number, cell in enumerate(nb.cells):
+        cell.setdefault("id", f"none-{number}")
+        cell.source = cell.source.replace("\r\n", "\n")
+        if cell.cell_type == "code":
+            cell.setdefault("outputs", [])
+            cell.setdefault("execution_count", None)
+    nb.nbformat_minor = 5  # the first version whose cells have ids
+    return nb
+
+
+def dumps(nb: NotebookNode) -> str:
+    """Return a notebook as the text of its file."""
+    nbformat.validate(nb)
+    return nbformat.writes(nb).rstrip("\n") + "\n"
+
+
+def write(nb: NotebookNode, path: Path) -> None:
+    """Write a notebook whole or not at all."""
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(dumps(nb), encoding="utf-8", newline="\n")
+    beside.replace(path)

@@ -1,0 +1,50 @@
+"""The page of data sets: what the catalogue of the package says of each, and who loads and uses it."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from authoring.book import ROOT, chapters, code_cells, tags
+from authoring.definitions import uses
+from authoring.pages.writing import link, page_links, prose, sentence
+from authoring.public import public, source
+
+FETCHED = re.compile(r"""\bfetch\(["']([\w-]+)["']""")
+
+
+def users(root: Path = ROOT) -> dict[str, list[str]]:
+    """Return the pages whose code fetches each data set, itself or by what it imports of the package."""
+    found: dict[str, list[str]] = {}
+    for page, nb in chapters(root):
+        codes = [cell.source for cell in code_cells(nb) if not {"setup", "raises-exception"} & set(tags(cell))]
+        for name in sorted(set(FETCHED.findall("\n".join([*codes, *uses(codes, root)])))):
+            found.setdefault(name, []).append(page)
+    return found
+
+
+def datasets(root: Path = ROOT) -> str:
+    """Return what is known of each data set."""
+    catalog = tomllib.loads((root / "dlbook" / "data" / "catalog.toml").read_text(encoding="utf-8"))
+    used, links, names = users(root), page_links(root), public(root)
+    parts = []
+    for name, entry in catalog.items():
+        title, _, what = entry["title"].partition(": ")
+        loaders = [link(thing.path, names) for thing in names if name in FETCHED.findall(source(thing))]
+        size = sum(member["bytes"] for member in entry["members"]) / 1e6
+        parts += [
+            f"## {prose(title)}",
+            sentence(what),
+            f"- **Whose?** {sentence(entry['owner'])}\n"
+            f"- **Which licence?** {sentence(entry['licence'])}\n"
+            f"- **What is unclear?** {prose(entry['unclear'])}\n"
+            f"- **How to cite?** {prose(entry['citation'])}. [Its page](<{entry['url']}>).\n"
+            f"- **Loaded by** {' and '.join(loaders)}, as `{name}`.\n"
+            f"- **Used in** {', '.join(links[page] for page in used.get(name, [])) or 'no chapter yet'}.",
+            f"<details><summary>Files and checksums: {len(entry['members'])}, {size:.1f} MB</summary>",
+            "\n".join(
+                f"- `{member['file']}`, {member['bytes']:,} bytes, sha256 `{member['sha256']}`"
+                for member in entry["members"]
+            ),
+            "</details>",
+        ]
+    return "\n\n".join(parts)

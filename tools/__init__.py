@@ -1,1 +1,0 @@
-"""What authors run: nothing here is imported by the package or by a notebook."""
