@@ -1,16 +1,14 @@
 """How fast, and with how much memory: attention by hand beside PyTorch's fused function, forward and backward.
 
-python -m benchmarks.attention
+python -m benchmarks.attention [rows…]
 
 One sequence, four heads of 64 numbers, float32, one thread. Times are taken in pairs, since a machine's speed drifts.
 Memory is counted in two ways: what is kept for the way back, exactly, and by how much a fresh process grows at most
 while it goes forward and backward, as Linux tells, to about half a mebibyte.
 """
 
-import json
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +17,10 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from benchmarks.pairs import pairs
-from benchmarks.results import store
-from dlbook.attention import attend, causal_mask
+from benchmarks.processes import in_processes
+from benchmarks.store import run
+from dlbook.attention import attend
+from dlbook.masks import causal_mask
 
 HEADS, D = 4, 64
 PAIRS = {128: 301, 512: 101, 2048: 15}  # how many for each number of tokens
@@ -35,9 +35,9 @@ def inputs(tokens: int) -> list[Tensor]:
 def forward(kind: str, causal: bool, tokens: int) -> Callable[..., Tensor]:
     """Return attention by hand, or fused, of queries, keys and values."""
     if kind == "fused":
-        return lambda *three: scaled_dot_product_attention(*three, is_causal=causal)
+        return lambda query, key, value: scaled_dot_product_attention(query, key, value, is_causal=causal)
     mask = causal_mask(tokens) if causal else None
-    return lambda *three: attend(*three, mask)[0]
+    return lambda query, key, value: attend(query, key, value, mask)[0]
 
 
 def both_ways(kind: str, causal: bool, tokens: int) -> Callable[[], tuple[Tensor, ...]]:
@@ -72,7 +72,6 @@ def memory(name: str) -> int:
 
 def growth(kind: str, causal: bool, tokens: int) -> int:
     """Return by how many bytes this process grows at most, forward and backward; it must be a fresh one."""
-    torch.set_num_threads(1)
     both_ways(kind, causal, 16)()  # loads what is needed
     run = both_ways(kind, causal, tokens)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
@@ -83,8 +82,7 @@ def growth(kind: str, causal: bool, tokens: int) -> int:
 
 def peak(kind: str, causal: bool, tokens: int) -> int:
     """Call `growth` in a fresh process."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(growth, kind, causal, tokens).result()
+    return in_processes(growth, [kind], [causal], [tokens])[0]
 
 
 def row(tokens: int, causal: bool) -> dict[str, Any]:
@@ -98,15 +96,14 @@ def row(tokens: int, causal: bool) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Measure everything and store it."""
-    torch.set_num_threads(1)
-    results = {}
-    for tokens in PAIRS:
-        for name, causal in (("all", False), ("causal", True)):
-            results[f"{name}_{tokens}"] = row(tokens, causal)
-            print(f"{name}_{tokens}", json.dumps(results[f"{name}_{tokens}"]), flush=True)
-    store(__file__, **results)
+def main(arguments: list[str] | None = None) -> None:
+    """Measure rows and store them."""
+    masks = {"all": False, "causal": True}
+    run(
+        __file__,
+        {f"{name}_{tokens}": partial(row, tokens, causal) for tokens in PAIRS for name, causal in masks.items()},
+        arguments,
+    )
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
 """How long each chapter runs: seconds on one thread, two chapters at a time as in the tests, data already fetched.
 
-python -m benchmarks.chapters
+python -m benchmarks.chapters seconds
 """
 
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.results import store
-from tools.book import notebooks, read
-from tools.execute import execute
+from authoring.book import notebooks, read
+from authoring.execute import execute
+from benchmarks.store import run
 
 
 def measure(path: Path) -> int:
@@ -21,13 +21,17 @@ def measure(path: Path) -> int:
     return seconds
 
 
-def main() -> None:
-    """Execute every notebook of the book and store how long each took."""
+def seconds() -> dict[str, int]:
+    """Return how long every notebook of the book took."""
     paths = notebooks()
     with ThreadPoolExecutor(2) as pool:
-        seconds = pool.map(measure, paths)
-        found = {path.stem.replace("-", "_"): taken for path, taken in zip(paths, seconds, strict=True)}
-    store(__file__, "one thread for each of two", seconds=found)
+        measured = pool.map(measure, paths)
+        return {path.stem.replace("-", "_"): taken for path, taken in zip(paths, measured, strict=True)}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure rows and store them."""
+    run(__file__, {"seconds": seconds}, arguments, "one thread for each of two")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """What reads reviews best: counted words, or networks that see their order?
 
+python -m benchmarks.classification [rows…]
+
 Three tasks, those of the chapter on text classification: the snippets of Rotten Tomatoes, all English reviews, and
 Chinese reviews by characters. `bag` is logistic regression on TF-IDF of single tokens and pairs; the networks have
 64 units and are kept as they were after the epoch that was best on the validation part. `shuffled` is the accuracy on
@@ -8,11 +10,9 @@ by resampling texts.
 """
 
 import copy
-import sys
 import time
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -22,14 +22,15 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.results import RESULTS, fingerprint, load, store, summary
-from dlbook.data.reviews import chinese_reviews, movie_reviews
-from dlbook.evaluate import bootstrap_interval
-from dlbook.forecast import as_torch
+from benchmarks.store import run, summary
+from dlbook.data.labelled import chinese_reviews, movie_reviews
+from dlbook.fused import as_torch
+from dlbook.metrics.resample import bootstrap_interval
 from dlbook.recurrent import LSTMCell, Recurrent
-from dlbook.text import BatchesByLength, Vocabulary, pad, tokenize
-from dlbook.train import fit
-from dlbook.transformer import Classifier
+from dlbook.text.tokenize import Vocabulary, pad, tokenize
+from dlbook.training.batches import BatchesByLength
+from dlbook.training.fit import fit
+from dlbook.transformer import TextClassifier
 
 Part = tuple[list[list[str]], Tensor]
 DIM = 64
@@ -85,14 +86,14 @@ class Recurring(Reader):
 
 def attentive(vocabulary: int) -> nn.Module:
     """Make a Transformer of one block."""
-    return Classifier(vocabulary, 2, DIM, heads=4, layers=1, steps=150, dropout=0.3, fused=True)
+    return TextClassifier(vocabulary, 2, DIM, heads=4, layers=1, max_length=150, dropout=0.3, fused=True)
 
 
 MODELS: dict[str, tuple[Callable[[int], nn.Module], float, dict[str, int]]] = {  # how to make it, rate, epochs
-    "average": (Reader, 3e-3, {"snippets": 6, "english": 3, "chinese": 4}),
-    "cnn": (Convolutional, 1e-3, {"snippets": 6, "english": 3, "chinese": 4}),
-    "lstm": (Recurring, 2e-3, {"snippets": 4, "english": 3, "chinese": 3}),
-    "transformer": (attentive, 1e-3, {"snippets": 5, "english": 2, "chinese": 3}),
+    "average": (Reader, 3e-3, {"snippets": 5, "english": 3, "chinese": 4}),
+    "cnn": (Convolutional, 1e-3, {"snippets": 4, "english": 3, "chinese": 4}),
+    "lstm": (Recurring, 2e-3, {"snippets": 3, "english": 3, "chinese": 3}),
+    "transformer": (attentive, 1e-3, {"snippets": 3, "english": 2, "chinese": 3}),
 }
 
 
@@ -167,7 +168,7 @@ def train(
     best, kept, seconds = 0.0, copy.deepcopy(model.state_dict()), 0.0
     for epoch in range(epochs or planned[task]):
         batches = BatchesByLength(
-            texts[::every], labels[::every], size=50, steps=steps,
+            texts[::every], labels[::every], batch_size=50, max_length=steps,
             arrange=lambda tokens, lengths, label: (tokens, label), shuffle=True, seed=100 * seed + epoch,
         )  # fmt: skip
         begun = time.process_time()
@@ -213,24 +214,16 @@ def measure(task: str) -> dict[str, Any]:
     return rows
 
 
-def stored() -> dict[str, Any]:
-    """Return the rows that this very code made."""
-    if not (RESULTS / "classification.json").is_file():
-        return {}
-    kept = load("classification")
-    return kept if kept.pop("made")["made_from"] == fingerprint(Path(__file__)) else {}
+def short() -> dict[str, float]:
+    """Train the average on every second snippet, to be done again by a test."""
+    _, right = train("snippets", "average", seed=0, epochs=6, every=2)
+    return {"accuracy": round(right.mean().item(), 4)}
 
 
-def main(names: list[str]) -> None:
-    """Run rows; keep the others, which may come from a process beside this one."""
-    for name in names or ["short", *STEPS]:
-        if name == "short":
-            _, right = train("snippets", "average", seed=0, epochs=6, every=2)
-            row = {"accuracy": round(right.mean().item(), 4)}
-        else:
-            row = measure(name)
-        store(__file__, **(stored() | {name: row}))
+def main(arguments: list[str] | None = None) -> None:
+    """Measure rows and store them."""
+    run(__file__, {"short": short, **{task: partial(measure, task) for task in STEPS}}, arguments)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -7,14 +7,10 @@ form (the level instead of the change, or the other way round) and with scikit-l
 chapter chose between, on the validation year.
 """
 
-import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from multiprocessing import get_context
-from pathlib import Path
+from functools import cache, partial
 from statistics import median
 from typing import Any
 
@@ -24,12 +20,16 @@ from sklearn.linear_model import Ridge
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from benchmarks.results import RESULTS, fingerprint, load, store, summary
-from dlbook.data.series import Scaler, Windows, beijing_pm25, split_by_time, windows, with_calendar
+from benchmarks.processes import in_processes
+from benchmarks.store import run, summary
+from dlbook.data.beijing import beijing_pm25
+from dlbook.data.series import Scaler, split_by_time, with_calendar
+from dlbook.data.windows import Windows, windows
 from dlbook.forecast import Forecaster
 from dlbook.losses import mean_squared_error, quantile_loss
-from dlbook.optim import Adam, warmup_cosine
-from dlbook.train import Batches, fit
+from dlbook.training.batches import Batches
+from dlbook.training.fit import fit
+from dlbook.training.optim import Adam, warmup_cosine
 
 SEEDS = 5
 STEPS = 24  # hours that a window shows
@@ -71,7 +71,7 @@ def data(horizon: int) -> tuple[dict[str, Windows], float]:
     names = ("train", "validation", "test")
     parts = dict(zip(names, split_by_time(with_calendar(beijing_pm25()), "2013-01-01", "2014-01-01"), strict=True))
     scaler = Scaler.fit(parts["train"])
-    cut = {name: windows(scaler.scale(part), "PM2.5", STEPS, (horizon,), fill=6) for name, part in parts.items()}
+    cut = {name: windows(scaler.transform(part), "PM2.5", STEPS, (horizon,), fill=6) for name, part in parts.items()}
     return cut, scaler.std[0].item()
 
 
@@ -129,7 +129,7 @@ def train(row: Row, seed: int, examples: int | None = None) -> dict[str, float]:
     torch.manual_seed(seed)
     model = Forecaster(part.inputs.shape[2], outputs=row.outputs, fused=True)
     target = part.targets - start_of(part, row.change)
-    batches = Batches(part.inputs[:examples], target[:examples], size=128, shuffle=True, seed=seed)
+    batches = Batches(part.inputs[:examples], target[:examples], batch_size=128, shuffle=True, seed=seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3, eps=1e-7, fused=True)
     steps = row.epochs * len(batches)
     schedule = LambdaLR(optimizer, warmup_cosine(steps, warmup=steps // 10))
@@ -157,7 +157,7 @@ def train_article(seed: int, epochs: int = 100, patience: int = 3, examples: int
     found: list[dict[str, float]] = []
     begun = time.process_time()
     for epoch in range(epochs):
-        order = Batches(inputs, targets, size=32, shuffle=True, seed=100 * seed + epoch)
+        order = Batches(inputs, targets, batch_size=32, shuffle=True, seed=100 * seed + epoch)
         fit(model, order, mean_squared_error, optimizer, epochs=1)
         found.append(errors(1, lambda part: forecast_of(model, part.inputs[:, :, :1])))
         best = min(range(len(found)), key=lambda n: found[n]["validation_rmse"])
@@ -198,43 +198,45 @@ def rounded(runs: list[dict[str, float]]) -> dict[str, Any]:
     return {name: summary(values) for name, values in measures.items()} | seconds
 
 
-def measure(name: str) -> dict[str, Any]:
-    """Run one row."""
-    if name == "short":
-        found = train(Row(1, change=True, epochs=1), seed=0, examples=3200)
-        return {"validation_rmse": round(found["validation_rmse"], 3)}
-    if name == "rivals":
-        forms = {
-            "one_hour": (1, True),
-            "one_hour_level": (1, False),
-            "one_day": (24, False),
-            "one_day_change": (24, True),
-        }
-        rows: dict[str, Any] = {
-            f"persistence_{form}": errors(forms[form][0], lambda part: start_of(part, True))
-            for form in ("one_hour", "one_day")
-        }
-        for regressor in REGRESSORS:
-            rows |= {f"{regressor}_{form}": fit_regressor(regressor, *forms[form]) for form in forms}
-        rows |= {f"quantile_trees_{form}": fit_quantile_trees(*forms[form]) for form in ("one_hour", "one_day")}
-        return {row: {key: round(value, 3) for key, value in found.items()} for row, found in rows.items()}
-    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        if name == "article":
-            return rounded(list(pool.map(train_article, range(SEEDS))))
-        return rounded(list(pool.map(train, [ROWS[name]] * SEEDS, range(SEEDS))))
+def short() -> dict[str, float]:
+    """Train a network on a few windows for one epoch, to be done again by a test."""
+    found = train(Row(1, change=True, epochs=1), seed=0, examples=3200)
+    return {"validation_rmse": round(found["validation_rmse"], 3)}
 
 
-def main(rows: list[str]) -> None:
-    """Run rows, two seeds at a time; keep other rows that this very code made."""
-    kept: dict[str, Any] = {}
-    if (RESULTS / "forecasting.json").is_file():
-        kept = load("forecasting")
-        kept = kept if kept.pop("made")["made_from"] == fingerprint(Path(__file__)) else {}
-    for name in rows or ["short", "rivals", "article", *ROWS]:
-        kept[name] = measure(name)
-        print(f"{name:>20}: {kept[name]}", flush=True)
-        store(__file__, **kept)
+def baselines() -> dict[str, Any]:
+    """Measure persistence, and scikit-learn's regressors, each on the level and on the change."""
+    forms = {
+        "one_hour": (1, True),
+        "one_hour_level": (1, False),
+        "one_day": (24, False),
+        "one_day_change": (24, True),
+    }
+    rows: dict[str, Any] = {
+        f"persistence_{form}": errors(forms[form][0], lambda part: start_of(part, True))
+        for form in ("one_hour", "one_day")
+    }
+    for regressor in REGRESSORS:
+        rows |= {f"{regressor}_{form}": fit_regressor(regressor, *forms[form]) for form in forms}
+    rows |= {f"quantile_trees_{form}": fit_quantile_trees(*forms[form]) for form in ("one_hour", "one_day")}
+    return {row: {key: round(value, 3) for key, value in found.items()} for row, found in rows.items()}
+
+
+def article() -> dict[str, Any]:
+    """Train the article's program with every seed."""
+    return rounded(in_processes(train_article, range(SEEDS)))
+
+
+def networks(name: str) -> dict[str, Any]:
+    """Train the networks of one row, with every seed."""
+    return rounded(in_processes(train, [ROWS[name]] * SEEDS, range(SEEDS)))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure rows and store them."""
+    rows = {"short": short, "rivals": baselines, "article": article}
+    run(__file__, rows | {name: partial(networks, name) for name in ROWS}, arguments)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -6,13 +6,9 @@ Parts, batches and settings are those of the chapter on text generation, whose n
 of the CPU, one thread. N-grams depend on no seed; they are counted on all of the training text, or on its beginning.
 """
 
-import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from multiprocessing import get_context
-from pathlib import Path
+from functools import cache, partial
 from statistics import median
 from typing import Any
 
@@ -21,11 +17,12 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.lr_scheduler import LambdaLR
 
-from benchmarks.results import RESULTS, fingerprint, load, store, summary
+from benchmarks.processes import in_processes
+from benchmarks.store import run, summary
 from dlbook.data.corpora import shakespeare
-from dlbook.language import LanguageModel, bits_per_symbol, chunk_losses, chunks
-from dlbook.ngram import NGrams
-from dlbook.optim import warmup_cosine
+from dlbook.language import LanguageModel, bits_per_token, chunk_losses, chunks
+from dlbook.text.ngram import NGrams
+from dlbook.training.optim import warmup_cosine
 
 STEPS = 64  # characters through which a gradient flows back
 
@@ -75,7 +72,7 @@ def train(row: Row, seed: int) -> dict[str, float]:
             schedule.step()
             done += 1
     seconds = time.process_time() - begun
-    found = {part: bits_per_symbol(model, torch.cat(parts[part]), batch=16) for part in ("validation", "test")}
+    found = {part: bits_per_token(model, torch.cat(parts[part]), batch_size=16) for part in ("validation", "test")}
     return found | {"cpu_seconds": seconds}
 
 
@@ -87,37 +84,36 @@ def count(order: int, kneser_ney: bool, share: float = 1.0) -> dict[str, float]:
     text = torch.cat(parts["train"])
     model = NGrams([text[: round(share * len(text))]], symbols, order, kneser_ney)
     seconds = time.process_time() - begun
-    found = {part: round(model.bits(parts[part]), 4) for part in ("validation", "test")}
+    found = {part: round(model.bits_per_token(parts[part]), 4) for part in ("validation", "test")}
     return found | {"cpu_seconds": round(seconds, 1)}
 
 
-def measure(name: str) -> dict[str, Any]:
-    """Run one row."""
-    if name == "short":
-        found = train(Row(32, 16, 30, 5e-3, seeds=1), seed=0)
-        return {"validation": round(found["validation"], 3)}
-    if name == "ngrams":
-        rows = {f"witten_bell_{order}": count(order, False) for order in (5, 6)}
-        rows |= {f"kneser_ney_{order}": count(order, True) for order in (5, 6, 8)}
-        return rows | {f"kneser_ney_6_of_{part}": count(6, True, 1 / part) for part in (64, 16, 4)}
+def short() -> dict[str, float]:
+    """Train a small network for a few updates, to be done again by a test."""
+    found = train(Row(32, 16, 30, 5e-3, seeds=1), seed=0)
+    return {"validation": round(found["validation"], 3)}
+
+
+def ngrams() -> dict[str, Any]:
+    """Count n-grams of several orders, and of the best on parts of the text."""
+    rows = {f"witten_bell_{order}": count(order, False) for order in (5, 6)}
+    rows |= {f"kneser_ney_{order}": count(order, True) for order in (5, 6, 8)}
+    return rows | {f"kneser_ney_6_of_{part}": count(6, True, 1 / part) for part in (64, 16, 4)}
+
+
+def networks(name: str) -> dict[str, Any]:
+    """Train the networks of one row, with every seed."""
     row = ROWS[name]
-    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        runs = list(pool.map(train, [row] * row.seeds, range(row.seeds)))
+    runs = in_processes(train, [row] * row.seeds, range(row.seeds))
     bits = {part: summary([round(run[part], 4) for run in runs]) for part in ("validation", "test")}
     return bits | {"cpu_seconds": round(median(run["cpu_seconds"] for run in runs), 1)}
 
 
-def main(rows: list[str]) -> None:
-    """Run rows, two seeds at a time; keep other rows that this very code made."""
-    kept: dict[str, Any] = {}
-    if (RESULTS / "generation.json").is_file():
-        kept = load("generation")
-        kept = kept if kept.pop("made")["made_from"] == fingerprint(Path(__file__)) else {}
-    for name in rows or ["short", "ngrams", *ROWS]:
-        kept[name] = measure(name)
-        print(f"{name:>8}: {kept[name]}", flush=True)
-        store(__file__, **kept)
+def main(arguments: list[str] | None = None) -> None:
+    """Measure rows and store them."""
+    rows = {"short": short, "ngrams": ngrams}
+    run(__file__, rows | {name: partial(networks, name) for name in ROWS}, arguments)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

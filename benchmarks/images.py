@@ -1,14 +1,14 @@
 """How fast: convolution by unfolding beside PyTorch's, `fit` beside a bare loop, the article's program beside Keras.
 
-python -m benchmarks.images
+python -m benchmarks.images [rows…]
 
 Everything is timed in pairs that take turns, since a machine's speed drifts. Run it on a machine that does nothing
 else.
 """
 
-import json
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.pairs import Keras, medians, pairs
-from benchmarks.results import store, summary
+from benchmarks.store import run, summary
 from dlbook.cnn import CNN
 from dlbook.conv import conv2d
 from dlbook.data.images import fashion_mnist
-from dlbook.evaluate import accuracy
 from dlbook.losses import cross_entropy
-from dlbook.train import Batches, evaluate, fit
+from dlbook.metrics.classification import accuracy
+from dlbook.training.batches import Batches
+from dlbook.training.fit import evaluate, fit
 
 THREADS, SEEDS, EPOCHS = 2, 3, 5
 LAYERS = {"conv1": (1, 28, 32), "conv2": (32, 13, 64)}  # channels, side of the picture, outputs
@@ -54,7 +55,7 @@ def loops(count: int = 21, examples: int = 6400) -> dict[str, float]:
     """Compare an epoch of `fit` with the shortest loop that trains the same network on the same batches."""
     torch.set_num_threads(1)
     data = fashion_mnist()
-    batches = Batches(data.train_images[:examples, None], data.train_labels[:examples], size=32, shuffle=True)
+    batches = Batches(data.train_images[:examples, None], data.train_labels[:examples], batch_size=32, shuffle=True)
     ours, theirs = network(), network()
 
     def bare() -> None:
@@ -94,7 +95,7 @@ def programs() -> dict[str, Any]:
         x_test=data.test_images[..., None].numpy(),
         y_test=data.test_labels.numpy(),
     )
-    testing = Batches(data.test_images[:, None], data.test_labels, size=1000)
+    testing = Batches(data.test_images[:, None], data.test_labels, batch_size=1000)
     times: list[tuple[float, float]] = []
     accuracies: dict[str, list[float]] = {"ours": [], "keras": []}
     for seed in range(SEEDS):
@@ -103,7 +104,7 @@ def programs() -> dict[str, Any]:
         version = keras.tell(seed=seed)["version"]
         for epoch in range(EPOCHS):
             batches = Batches(
-                data.train_images[:, None], data.train_labels, size=32, shuffle=True, seed=EPOCHS * seed + epoch
+                data.train_images[:, None], data.train_labels, batch_size=32, shuffle=True, seed=EPOCHS * seed + epoch
             )
             start = time.perf_counter()
             fit(model, batches, cross_entropy, optimizer, epochs=1)
@@ -119,18 +120,18 @@ def programs() -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Measure everything and store it."""
-    layouts = {"channels_first": torch.contiguous_format, "channels_last": torch.channels_last}
-    results: dict[str, Any] = {
-        name: {layout: unfolding(name, memory) for layout, memory in layouts.items()} for name in LAYERS
+def layouts(name: str) -> dict[str, Any]:
+    """Compare one layer with the channels first in memory, and last."""
+    return {
+        "channels_first": unfolding(name, torch.contiguous_format),
+        "channels_last": unfolding(name, torch.channels_last),
     }
-    print(json.dumps(results), flush=True)
-    results["fit"] = loops()
-    print(json.dumps(results["fit"]), flush=True)
-    results["program"] = programs()
-    print(json.dumps(results["program"]), flush=True)
-    store(__file__, "one thread; the programs on two", **results)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure rows and store them."""
+    rows = {name: partial(layouts, name) for name in LAYERS}
+    run(__file__, rows | {"fit": loops, "program": programs}, arguments, "one thread; the programs on two")
 
 
 if __name__ == "__main__":

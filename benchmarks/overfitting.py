@@ -7,10 +7,8 @@ otherwise. A strength is chosen by the validation loss, the mean over the seeds;
 that a reader sees what was not chosen.
 """
 
-import sys
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,18 +16,20 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
-from benchmarks.results import RESULTS, fingerprint, load, store
-from dlbook.augment import Augmented, random_flip, random_shift
-from dlbook.data.images import fashion_mnist, split
-from dlbook.evaluate import accuracy
+from benchmarks.store import fresh, run
+from dlbook.data.images import fashion_mnist
+from dlbook.data.splits import random_split
 from dlbook.losses import cross_entropy
+from dlbook.metrics.classification import accuracy
 from dlbook.network import MLP
-from dlbook.optim import GradientDescent
-from dlbook.penalties import EarlyStopping, penalised, shrink_, weights
-from dlbook.train import Batches, evaluate, fit
+from dlbook.training.augment import Augmented, random_flip, random_shift
+from dlbook.training.batches import Batches
+from dlbook.training.fit import evaluate, fit
+from dlbook.training.optim import GradientDescent
+from dlbook.training.regularize import EarlyStopping, regularized, regularized_parameters, soft_threshold_
 
 DATA = fashion_mnist()
-POOL, VALIDATION = split(DATA.train_images, DATA.train_labels, held_out=2000)
+POOL, VALIDATION = random_split(DATA.train_images, DATA.train_labels, test_size=2000)
 TEST = [DATA.test_images, DATA.test_labels]
 SEEDS, SIZE, RATE, SHOWN = 5, 25, 0.03, 30_000  # pictures shown to a network, all epochs together
 
@@ -134,8 +134,8 @@ def train(remedy: Remedy, seed: int, epochs: int | None = None, cooled: bool = F
     optimizer = GradientDescent(model.parameters(), lr=RATE)
 
     def shrink(*_: Any) -> None:
-        for w in weights(model):
-            shrink_(w, RATE * remedy.l1)
+        for w in regularized_parameters(model):
+            soft_threshold_(w, RATE * remedy.l1)
 
     if remedy.l1:
         optimizer.register_step_post_hook(shrink)
@@ -146,10 +146,10 @@ def train(remedy: Remedy, seed: int, epochs: int | None = None, cooled: bool = F
         return random_shift(random_flip(x[:, None]), remedy.shift, fill=float(-mean / size))[:, 0], target
 
     def validate(model: torch.nn.Module) -> dict[str, float]:
-        return evaluate(model, Batches(*parts["validation"], size=1000), loss=cross_entropy)
+        return evaluate(model, Batches(*parts["validation"], batch_size=1000), loss=cross_entropy)
 
-    batches = Augmented(Batches(*parts["train"], size=SIZE, shuffle=True, seed=seed), change)
-    loss = penalised(cross_entropy, model, l2=remedy.l2)
+    batches = Augmented(Batches(*parts["train"], batch_size=SIZE, shuffle=True, seed=seed), change)
+    loss = regularized(cross_entropy, model, l2=remedy.l2)
     epochs = epochs or remedy.times * SHOWN // remedy.examples
     if remedy.patience is None:
         fit(model, batches, loss, optimizer, epochs=epochs)
@@ -158,11 +158,11 @@ def train(remedy: Remedy, seed: int, epochs: int | None = None, cooled: bool = F
             fit(model, batches, loss, optimizer, epochs=epochs, validate=stopping)
     if cooled:
         cool(model, parts["validation"])
-    every = torch.cat([w.detach().flatten() for w in weights(model)])
+    every = torch.cat([w.detach().flatten() for w in regularized_parameters(model)])
     measured = {"zeros": (every == 0).double().mean().item()}
     for part, tensors in parts.items():
         judged = evaluate(
-            model, Batches(*tensors, size=1000), loss=cross_entropy, accuracy=accuracy, certainty=certainty
+            model, Batches(*tensors, batch_size=1000), loss=cross_entropy, accuracy=accuracy, certainty=certainty
         )
         measured |= {f"{part}_{name}": value for name, value in judged.items()}
     return measured
@@ -193,21 +193,16 @@ def row(name: str, kept: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def short() -> dict[str, float]:
-    """Train a network for five epochs with all remedies at once."""
+    """Train a network for five epochs with all remedies at once, to be done again by a test."""
     return train(Remedy(200, hidden=64, l1=1e-4, l2=0.003, dropout=0.2, shift=1, patience=3), seed=0, epochs=5)
 
 
-def main(names: list[str]) -> None:
-    """Run rows; keep other rows that this very code made."""
-    torch.set_num_threads(1)
-    kept: dict[str, Any] = {}
-    if (RESULTS / "overfitting.json").is_file():
-        kept = load("overfitting")
-        kept = kept if kept.pop("made")["made_from"] == fingerprint(Path(__file__)) else {}
-    for name in names or ["short", *BASELINES, *GRID, "temperature", "together", "longer"]:
-        kept[name] = {key: round(value, 4) for key, value in short().items()} if name == "short" else row(name, kept)
-        store(__file__, **kept)
+def main(arguments: list[str] | None = None) -> None:
+    """Measure rows and store them."""
+    names = [*BASELINES, *GRID, "temperature", "together", "longer"]
+    measured = {"short": lambda: {key: round(value, 4) for key, value in short().items()}}
+    run(__file__, measured | {name: lambda name=name: row(name, fresh(__file__)) for name in names}, arguments)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

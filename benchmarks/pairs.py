@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tools.book import ROOT
+from authoring.book import ROOT
 
 TENSORFLOW = "tensorflow>=2.21,<2.22"
 

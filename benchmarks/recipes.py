@@ -6,28 +6,29 @@ Rows add up: each is the row above with one thing changed. Their settings were c
 training set (`train(..., held_out=10_000)`); the results are of networks trained on all of it.
 """
 
-import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
-from pathlib import Path
+from functools import partial
 from statistics import median
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
-from benchmarks.results import RESULTS, fingerprint, load, store, summary
-from dlbook.augment import Augmented, random_flip
+from benchmarks.processes import in_processes
+from benchmarks.store import run, summary
 from dlbook.cnn import CNN, ResNet
-from dlbook.data.images import fashion_mnist, split
-from dlbook.evaluate import accuracy
+from dlbook.data.images import fashion_mnist
+from dlbook.data.splits import random_split
 from dlbook.losses import cross_entropy
-from dlbook.optim import warmup_cosine
-from dlbook.train import Batches, evaluate, fit
+from dlbook.metrics.classification import accuracy
+from dlbook.training.augment import Augmented, random_flip
+from dlbook.training.batches import Batches
+from dlbook.training.fit import evaluate, fit
+from dlbook.training.optim import warmup_cosine
 
 DATA = fashion_mnist()
 SEEDS = 5
@@ -96,11 +97,11 @@ def train(recipe: Recipe, seed: int, held_out: int = 0, examples: int | None = N
     training = [DATA.train_images[:, None], DATA.train_labels]
     testing = [DATA.test_images[:, None], DATA.test_labels]
     if held_out:
-        training, testing = split(*training, held_out=held_out)
+        training, testing = random_split(*training, test_size=held_out)
     torch.manual_seed(seed)
     model = recipe.make().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(model.parameters(), lr=recipe.rate, eps=1e-7, fused=True)
-    batches = Batches(*(part[:examples] for part in training), size=recipe.size, shuffle=True, seed=seed)
+    batches = Batches(*(part[:examples] for part in training), batch_size=recipe.size, shuffle=True, seed=seed)
     steps = recipe.epochs * len(batches)
     scheduler = LambdaLR(optimizer, warmup_cosine(steps, warmup=steps // 4)) if recipe.scheduled else None
 
@@ -115,30 +116,29 @@ def train(recipe: Recipe, seed: int, held_out: int = 0, examples: int | None = N
     fit(model, Augmented(batches, change), loss, optimizer, epochs=recipe.epochs, schedule=scheduler)
     seconds = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - begun}
     judged = {"accuracy": model, "averaged": Averaged(model)}
-    tests = Batches(*testing, size=1000)
+    tests = Batches(*testing, batch_size=1000)
     return {name: evaluate(judge, tests, share=accuracy)["share"] for name, judge in judged.items()} | seconds
 
 
-def main(rows: list[str]) -> None:
-    """Run rows, two seeds at a time; keep other rows that this very code made."""
-    kept = {}
-    if (RESULTS / "recipes.json").is_file():
-        kept = load("recipes")
-        kept = kept if kept.pop("made")["made_from"] == fingerprint(Path(__file__)) else {}
-    for name in rows or ["short", *ROWS]:
-        if name == "short":
-            kept[name] = {"accuracy": round(train(ARTICLE, seed=0, examples=3200)["accuracy"], 4)}
-        else:
-            with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-                runs = list(pool.map(train, [ROWS[name]] * SEEDS, range(SEEDS)))
-            kept[name] = {
-                "test_accuracy": summary([round(run["accuracy"], 4) for run in runs]),
-                "averaged": summary([round(run["averaged"], 4) for run in runs]),
-                **{name: round(median(run[name] for run in runs)) for name in ("seconds", "cpu_seconds")},
-            }
-        print(f"{name:>10}: {kept[name]}", flush=True)
-        store(__file__, **kept)
+def short() -> dict[str, float]:
+    """Train the article's network on a few images, to be done again by a test."""
+    return {"accuracy": round(train(ARTICLE, seed=0, examples=3200)["accuracy"], 4)}
+
+
+def measure(name: str) -> dict[str, Any]:
+    """Train the networks of one row, with every seed."""
+    runs = in_processes(train, [ROWS[name]] * SEEDS, range(SEEDS))
+    return {
+        "test_accuracy": summary([round(run["accuracy"], 4) for run in runs]),
+        "averaged": summary([round(run["averaged"], 4) for run in runs]),
+        **{name: round(median(run[name] for run in runs)) for name in ("seconds", "cpu_seconds")},
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure rows and store them."""
+    run(__file__, {"short": short, **{name: partial(measure, name) for name in ROWS}}, arguments)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

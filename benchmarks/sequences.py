@@ -1,12 +1,11 @@
 """How fast: the LSTM by hand beside PyTorch's, and the article's forecaster beside Keras on the same windows.
 
-python -m benchmarks.sequences
+python -m benchmarks.sequences [rows…]
 
 Everything is timed in pairs that take turns, since a machine's speed drifts. Run it on a machine that does nothing
 else.
 """
 
-import json
 import time
 from functools import partial
 from typing import Any
@@ -15,12 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.pairs import Keras, medians, pairs
-from benchmarks.results import store, summary
-from dlbook.data.series import Scaler, beijing_pm25, split_by_time, windows, with_calendar
-from dlbook.forecast import Forecaster, as_torch
+from benchmarks.store import run, summary
+from dlbook.data.beijing import beijing_pm25
+from dlbook.data.series import Scaler, split_by_time, with_calendar
+from dlbook.data.windows import windows
+from dlbook.forecast import Forecaster
+from dlbook.fused import as_torch
 from dlbook.losses import mean_squared_error
 from dlbook.recurrent import LSTMCell, Recurrent
-from dlbook.train import Batches, evaluate, fit
+from dlbook.training.batches import Batches
+from dlbook.training.fit import evaluate, fit
 
 SEEDS, EPOCHS, STEPS, HIDDEN = 5, 5, 24, 50
 ARTICLE = f"""
@@ -51,7 +54,7 @@ def hourly() -> tuple[list[Tensor], list[Tensor]]:
     """Return windows of a day and the hour after it, scaled, for training (to 2012) and for validation (2013)."""
     training, validation, _ = split_by_time(with_calendar(beijing_pm25()), "2013-01-01", "2014-01-01")
     scaler = Scaler.fit(training)
-    parts = [windows(scaler.scale(part), "PM2.5", STEPS) for part in (training, validation)]
+    parts = [windows(scaler.transform(part), "PM2.5", STEPS) for part in (training, validation)]
     return [parts[0].inputs, parts[0].targets], [parts[1].inputs, parts[1].targets]
 
 
@@ -71,12 +74,12 @@ def programs(threads: int) -> dict[str, Any]:
         started = keras.tell(seed=seed)
         assert started["parameters"] == sum(parameter.numel() for parameter in trained)
         for epoch in range(EPOCHS):
-            batches = Batches(*training, size=32, shuffle=True, seed=EPOCHS * seed + epoch)
+            batches = Batches(*training, batch_size=32, shuffle=True, seed=EPOCHS * seed + epoch)
             start = time.perf_counter()
             fit(model, batches, mean_squared_error, optimizer, epochs=1)
             times.append((time.perf_counter() - start, keras.tell(epoch=epoch)["seconds"]))
             print(f"seed {seed}, epoch {epoch + 1}: ours {times[-1][0]:.1f} s, Keras {times[-1][1]:.1f} s", flush=True)
-        tests = Batches(*validation, size=1000)
+        tests = Batches(*validation, batch_size=1000)
         errors["ours"].append(round(evaluate(model, tests, error=mean_squared_error)["error"], 5))
         errors["keras"].append(round(keras.tell(evaluate=True)["results"], 5))
     return {
@@ -88,13 +91,11 @@ def programs(threads: int) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Measure everything and store it."""
-    results: dict[str, Any] = {f"by_hand_{threads}": by_hand(threads) for threads in (1, 2)}
-    print(json.dumps(results), flush=True)
-    results["program"] = programs(threads=2)
-    print(json.dumps(results["program"]), flush=True)
-    store(__file__, "one and two threads; the programs on two", **results)
+def main(arguments: list[str] | None = None) -> None:
+    """Measure rows and store them."""
+    rows: dict[str, Any] = {f"by_hand_{threads}": partial(by_hand, threads) for threads in (1, 2)}
+    rows["program"] = partial(programs, threads=2)
+    run(__file__, rows, arguments, "one and two threads; the programs on two")
 
 
 if __name__ == "__main__":

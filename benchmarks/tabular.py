@@ -7,19 +7,17 @@ trial with the lowest log loss on the validation part is fitted again, to the wh
 the test part. Adult is pooled and split anew, so that all tables are treated alike.
 """
 
-import sys
 import time
 from collections.abc import Callable
 from copy import deepcopy
-from functools import cache
-from pathlib import Path
+from functools import cache, partial
 from statistics import fmean, median, stdev
 from typing import Any
 
 import numpy as np
 import optuna
 import torch
-from scipy.stats import t
+from scipy.stats import t  # type: ignore[import-untyped]
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -30,16 +28,20 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
-from benchmarks.results import RESULTS, fingerprint, load, store, summary
-from dlbook.calibration import expected_calibration_error
+from benchmarks.store import run, summary
+from dlbook.data.adult import ADULT, INCOMES
+from dlbook.data.encoder import TableEncoder
 from dlbook.data.satellite import satellite
+from dlbook.data.spambase import spambase
 from dlbook.data.store import fetch
-from dlbook.data.table import read_rows, split_table, tabulate
-from dlbook.data.tabular import ADULT, INCOMES, Encoder, spambase
+from dlbook.data.tables import read_rows, split_table, tabulate
 from dlbook.losses import cross_entropy
+from dlbook.metrics.calibration import expected_calibration_error
 from dlbook.network import MLP
-from dlbook.train import Batches, fit
+from dlbook.training.batches import Batches
+from dlbook.training.fit import fit
 
+TABLES = ("spambase", "satellite", "adult")
 SPLITS = 5
 TRIALS = 12
 TUNING = 4_000  # rows, at most, to learn from and to choose by in a trial
@@ -79,7 +81,7 @@ class Network:
         torch.manual_seed(self.seed)
         self.model = MLP([x.shape[1], *[self.width] * self.depth, int(y.max()) + 1], dropout=self.dropout)
         optimizer = torch.optim.AdamW(self.model.parameters(), lr=self.rate, weight_decay=self.decay, fused=True)
-        batches = Batches(self.tensor(x), torch.from_numpy(y), size=128, shuffle=True, seed=self.seed)
+        batches = Batches(self.tensor(x), torch.from_numpy(y), batch_size=128, shuffle=True, seed=self.seed)
         best: dict[str, Any] = {"loss": np.inf}
 
         def remember(model: nn.Module) -> dict[str, float]:
@@ -183,8 +185,10 @@ def parts_of(table: str, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
         parts = split_table(tabulate(rows, ADULT, INCOMES), 0.2, seed)
     else:
         parts = {"spambase": spambase, "satellite": satellite}[table](seed=seed)
-    encoder = Encoder.fit(parts.train)
-    return [(encoder.encode(part).numpy(), part.labels.numpy()) for part in (parts.train, parts.validation, parts.test)]
+    encoder = TableEncoder.fit(parts.train)
+    return [
+        (encoder.transform(part).numpy(), part.labels.numpy()) for part in (parts.train, parts.validation, parts.test)
+    ]
 
 
 def some(part: tuple[np.ndarray, np.ndarray], rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -207,7 +211,7 @@ def judge(probability: np.ndarray, y: np.ndarray) -> dict[str, float]:
     found = {
         "accuracy": float((chosen == y).mean()),
         "log_loss": float(log_loss(y, probability, labels=range(probability.shape[1]))),
-        "calibration": expected_calibration_error(certain, torch.from_numpy(chosen == y), bins=15).item(),
+        "calibration": expected_calibration_error(certain, torch.from_numpy(chosen == y), n_bins=15).item(),
     }
     return found | ({"area": float(roc_auc_score(y, probability[:, 1]))} if probability.shape[1] == 2 else {})
 
@@ -235,7 +239,7 @@ def compete(
     found = judge(made.predict_proba(test[0]), test[1])
     return {
         **{name: round(value, 4) for name, value in found.items()},
-        "trials": np.minimum.accumulate([round(trial.value, 4) for trial in study.trials]).tolist(),
+        "trials": np.minimum.accumulate([round(trial.value, 4) for trial in study.trials]).tolist(),  # type: ignore
         "settings": {key: round(x, 4) if isinstance(x, float) else x for key, x in study.best_params.items()},
         "tuning_seconds": round(tuned - begun, 2),
         "training_seconds": round(trained - tuned, 2),
@@ -307,32 +311,26 @@ def short() -> dict[str, float]:
     return {name: compete(name, "spambase", 0, trials=2, rows=400, again=False)["log_loss"] for name in names}
 
 
-def main(rows: list[str]) -> None:
-    """Run rows, saving after each learner; keep other rows that this very code made."""
-    torch.set_num_threads(1)
-    kept: dict[str, Any] = {}
-    if (RESULTS / "tabular.json").is_file():
-        kept = load("tabular")
-        kept = kept if kept.pop("made")["made_from"] == fingerprint(Path(__file__)) else {}
-    tables = ("spambase", "satellite", "adult")
-    everything = ["short", *(f"{table}_{seed}" for seed in range(SPLITS) for table in tables), "curve"]
-    runs = kept.get("runs", {})
-    for name in rows or everything:
-        table, _, seed = name.partition("_")
-        if name == "short":
-            kept["short"] = short()
-        elif name == "curve":
-            kept["curve"] = {str(size): curve(size) for size in SIZES}
-        else:
-            runs[name] = {"prior": prior(table, int(seed))}
-            for learner in LEARNERS:
-                runs[name][learner] = compete(learner, table, int(seed))
-                print(name, learner, runs[name][learner], flush=True)
-            done = [table for table in tables if len(runs.get(f"{table}_1", {})) > len(LEARNERS)]
-            kept |= {table: sum_up(table, runs) for table in done} | {"runs": runs}
-        print(name, time.process_time(), flush=True)
-        store(__file__, **kept)
+def tournament(table: str, seed: int) -> dict[str, Any]:
+    """Let all learners compete on one split of a table."""
+    return {"prior": prior(table, seed), **{learner: compete(learner, table, seed) for learner in LEARNERS}}
+
+
+def curves() -> dict[str, Any]:
+    """Draw the curve of all sizes."""
+    return {str(size): curve(size) for size in SIZES}
+
+
+def sum_up_all(runs: dict[str, Any]) -> dict[str, Any]:
+    """Sum up each table of which two splits or more were run."""
+    return {table: sum_up(table, runs) for table in TABLES if f"{table}_1" in runs}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure rows and store them."""
+    splits = {f"{table}_{seed}": partial(tournament, table, seed) for seed in range(SPLITS) for table in TABLES}
+    run(__file__, {"short": short, **splits, "curve": curves}, arguments, sum_up=sum_up_all)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

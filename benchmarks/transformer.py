@@ -8,12 +8,8 @@ takes was set beforehand so that both use about the same seconds of one thread; 
 """
 
 import math
-import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -21,13 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from benchmarks.results import RESULTS, fingerprint, load, store, summary
+from benchmarks.processes import in_processes
+from benchmarks.store import run, summary
 from dlbook.data.corpora import shakespeare
-from dlbook.decode import greedy
-from dlbook.language import LanguageModel, bits_per_symbol, chunk_losses, chunks
+from dlbook.language import LanguageModel, bits_per_token, chunk_losses, chunks
 from dlbook.losses import cross_entropy
-from dlbook.optim import warmup_cosine
-from dlbook.transformer import GPT, glorot_start_
+from dlbook.text.decode import greedy
+from dlbook.training.optim import warmup_cosine
+from dlbook.transformer import GPT, glorot_init_
 
 SEEDS = 3
 BATCH, STEPS = 8, 64
@@ -54,8 +51,8 @@ def make(kind: str, seed: int, symbols: int = 84) -> nn.Module:
     """Make a model of about 232,000 parameters."""
     torch.manual_seed(seed)
     if kind == "gpt":
-        model = GPT(symbols, 96, heads=4, layers=2, steps=512, positions="rotary", fused=True)
-        glorot_start_(model)  # learns faster here than with GPT-2's small weights
+        model = GPT(symbols, 96, heads=4, layers=2, max_length=512, positions="rotary", fused=True)
+        glorot_init_(model)  # learns faster here than with GPT-2's small weights
         return model
     return LanguageModel(symbols, 64, hidden=198)
 
@@ -78,9 +75,9 @@ def window_bits(model: GPT, text: Tensor, context: int = STEPS) -> float:
 
 def bits(model: nn.Module, plays: list[Tensor]) -> float:
     """Return the bits per character over some plays."""
-    judge: Callable[..., float] = window_bits if isinstance(model, GPT) else bits_per_symbol
+    judge: Callable[..., float] = window_bits if isinstance(model, GPT) else bits_per_token
     sizes = [len(play) - 1 for play in plays]
-    extra = {} if isinstance(model, GPT) else {"batch": 16}
+    extra = {} if isinstance(model, GPT) else {"batch_size": 16}
     return sum(judge(model, play, **extra) * size for play, size in zip(plays, sizes, strict=True)) / sum(sizes)
 
 
@@ -123,15 +120,15 @@ def train(kind: str, seed: int, share: float = 1.0, judged: bool = True) -> dict
     return found | {"cpu_seconds": round(seconds, 1), "curve": curve, "characters": steps * BATCH * STEPS}
 
 
-def measure(name: str) -> dict[str, Any]:
-    """Run one row."""
-    if name == "short":
-        return {kind: train(kind, 0, share=0.02, judged=False)["curve"][-1][1] for kind in TAKES}
-    if name == "cache":
-        return cache()
+def short() -> dict[str, float]:
+    """Train both for a few steps, to be done again by a test."""
+    return {kind: train(kind, 0, share=0.02, judged=False)["curve"][-1][1] for kind in TAKES}
+
+
+def race() -> dict[str, Any]:
+    """Train both with every seed."""
     kinds, seeds = zip(*((kind, seed) for seed in range(SEEDS) for kind in TAKES), strict=True)
-    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        runs = list(zip(kinds, pool.map(train, kinds, seeds), strict=True))
+    runs = list(zip(kinds, in_processes(train, kinds, seeds), strict=True))
     return {kind: rounded(kind, [run for other, run in runs if other == kind]) for kind in TAKES}
 
 
@@ -154,7 +151,7 @@ def cache() -> dict[str, Any]:
     text = read()[0]
     found = {}
     for length in (64, 128, 256, 510):
-        state, token = model.start(text[None, :length]), text[None, length]
+        state, token = model.prefill(text[None, :length]), text[None, length]
         with_it: list[float] = []
         without: list[float] = []
         for _ in range(25):
@@ -168,17 +165,10 @@ def cache() -> dict[str, Any]:
     return found
 
 
-def main(rows: list[str]) -> None:
-    """Run rows; keep other rows that this very code made."""
-    kept: dict[str, Any] = {}
-    if (RESULTS / "transformer.json").is_file():
-        kept = load("transformer")
-        kept = kept if kept.pop("made")["made_from"] == fingerprint(Path(__file__)) else {}
-    for name in rows or ["short", "cache", "race"]:
-        kept[name] = measure(name)
-        print(f"{name:>20}: {kept[name]}", flush=True)
-        store(__file__, **kept)
+def main(arguments: list[str] | None = None) -> None:
+    """Measure rows and store them."""
+    run(__file__, {"short": short, "cache": cache, "race": race}, arguments)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -3,16 +3,17 @@
 python -m benchmarks.translation [rows…]
 
 The chapter on machine translation trains small networks on short sentences; here the whole of the training part is
-read, once. What the networks say is kept under _build/, which is not committed, and scored by the last row, "scores".
+read, once. What the networks say is kept under _build/, which is not committed, in a folder of its own for each state
+of the code, and scored by the row "scores", which needs that of those before it.
 """
 
 import json
 import math
 import re
-import sys
 import time
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,17 +22,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
-from benchmarks.results import RESULTS, load, store
+from authoring.book import ROOT
+from authoring.definitions import fingerprint
+from benchmarks.store import run
 from dlbook.data.pairs import Pairs, english_french
-from dlbook.data.text import Parts
-from dlbook.decode import beam_search, generate
-from dlbook.lexicon import Lexicon
-from dlbook.optim import warmup_cosine
+from dlbook.data.splits import Parts
 from dlbook.seq2seq import RecurrentTranslator
-from dlbook.text import BatchesByLength, Vocabulary, pad, tokenize
-from dlbook.train import evaluate, fit
+from dlbook.text.decode import beam_search, generate
+from dlbook.text.ibm1 import IBMModel1
+from dlbook.text.tokenize import Vocabulary, pad, tokenize
+from dlbook.training.batches import BatchesByLength
+from dlbook.training.fit import evaluate, fit
+from dlbook.training.optim import warmup_cosine
 from dlbook.transformer import Transformer
-from tools.book import ROOT
 
 HELD_OUT, MIN_COUNT, SIZE, STEPS, LONGEST = 2_000, 8, 64, 1_500, 40
 BINS = ((1, 5), (6, 7), (8, 9), (10, 60))  # tokens of the English sentence
@@ -57,7 +60,7 @@ def plain(text: str) -> str:
 @cache
 def data() -> tuple[Parts[Pairs], Vocabulary, Vocabulary]:
     """Load the pairs, and number the words that occur often enough."""
-    parts = english_french(held_out=HELD_OUT)
+    parts = english_french(test_size=HELD_OUT)
     english = Vocabulary.build(map(words, parts.train.english), MIN_COUNT)
     return parts, english, Vocabulary.build(map(words, parts.train.french), MIN_COUNT)
 
@@ -68,7 +71,12 @@ def batches(pairs: Pairs, shuffle: bool = False, rows: int | None = None) -> Bat
     sources = [english.encode(words(sentence)) for sentence in pairs.english[:rows]]
     targets = [french.encode(words(sentence), ends=True) for sentence in pairs.french[:rows]]
     return BatchesByLength(
-        sources, targets, size=SIZE, steps=LONGEST, shuffle=shuffle, arrange=lambda s, n, t, _: (s, t[:, :-1], t[:, 1:])
+        sources,
+        targets,
+        batch_size=SIZE,
+        max_length=LONGEST,
+        shuffle=shuffle,
+        arrange=lambda s, n, t, _: (s, t[:, :-1], t[:, 1:]),
     )
 
 
@@ -82,12 +90,11 @@ def make(name: str) -> nn.Module:
     _, english, french = data()
     if name == "recurrent":
         return RecurrentTranslator(len(english), len(french), 192, 192, tied=True)
-    return Transformer(len(english), len(french), 160, heads=4, layers=2, steps=LONGEST, fused=True)
+    return Transformer(len(english), len(french), 160, heads=4, layers=2, max_length=LONGEST, fused=True)
 
 
 def train(name: str, steps: int = STEPS, seed: int = 0) -> tuple[nn.Module, dict[str, float]]:
     """Train a network on so many batches; return it with its loss on the validation part, and the CPU seconds."""
-    torch.set_num_threads(1)
     torch.manual_seed(seed)
     parts, *_ = data()
     model = make(name)
@@ -126,7 +133,7 @@ def translate(model: Any, sentences: Sequence[str], alpha: float | None = None) 
         source, _ = pad([sources[row] for row in rows])
         token = torch.full((len(rows),), Vocabulary.bos)
         with torch.inference_mode():
-            state, steps = model.start(source), min(LONGEST - 1, 2 * source.shape[1] + 5)
+            state, steps = model.encode(source), min(LONGEST - 1, 2 * source.shape[1] + 5)
             if alpha is None:
                 found = generate(step, state, token, steps, stop=Vocabulary.eos)
             else:
@@ -140,8 +147,6 @@ def network(name: str) -> dict[str, Any]:
     """Train a network, translate the test part in three ways, and keep what it says."""
     model, found = train(name)
     sentences = list(data()[0].test.references)
-    (ROOT / "_build" / "translation").mkdir(parents=True, exist_ok=True)
-    torch.save(model.state_dict(), ROOT / "_build" / "translation" / f"{name}.pt")
     for way, alpha in DECODING.items():
         begun = time.process_time()
         said = translate(model, sentences, alpha)
@@ -157,7 +162,7 @@ def word_by_word() -> dict[str, Any]:
     french = Vocabulary.build(map(words, parts.train.french))
     begun = time.process_time()
     sources = [english.encode(words(sentence)) for sentence in parts.train.english]
-    lexicon = Lexicon(sources, [french.encode(words(sentence)) for sentence in parts.train.french])
+    lexicon = IBMModel1(sources, [french.encode(words(sentence)) for sentence in parts.train.french])
     seconds = time.process_time() - begun
     said = [
         as_text(french.decode(lexicon.translate([n for n in english.encode(words(sentence)) if n > french.eos])))
@@ -167,11 +172,17 @@ def word_by_word() -> dict[str, Any]:
     return {"entries": len(lexicon.probability), "cpu_seconds": round(seconds)}
 
 
+@cache
+def folder() -> Path:
+    """Return the folder of what systems say, made by this very code."""
+    path = ROOT / "_build" / "translation" / fingerprint(Path(__file__))
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
 def keep(name: str, said: list[str]) -> None:
     """Write what a system says beside the others."""
-    folder = ROOT / "_build" / "translation"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(said, ensure_ascii=False, indent=0), encoding="utf-8")
+    (folder() / f"{name}.json").write_text(json.dumps(said, ensure_ascii=False, indent=0), encoding="utf-8")
 
 
 def counts(said: Sequence[str], references: Sequence[Sequence[str]]) -> Tensor:
@@ -207,9 +218,8 @@ def scores(resamples: int = 1_000) -> dict[str, Any]:
     lengths = torch.tensor([len(words(sentence)) for sentence in sentences])
     unknown = torch.tensor([any(word not in english for word in words(sentence)) for sentence in sentences])
     several = torch.tensor([len(found) > 1 for found in every])
-    folder = ROOT / "_build" / "translation"
     names = ["word_by_word", *(f"{network}_{way}" for network in ("recurrent", "transformer") for way in DECODING)]
-    said = {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in names}
+    said = {name: json.loads((folder() / f"{name}.json").read_text(encoding="utf-8")) for name in names}
     table = {name: counts(texts, first) for name, texts in said.items()}
     generator = torch.Generator().manual_seed(0)
     draws = torch.randint(len(sentences), (resamples, len(sentences)), generator=generator)
@@ -254,28 +264,17 @@ def scores(resamples: int = 1_000) -> dict[str, Any]:
     return found | {"human": round(bleu(human).item(), 2)}
 
 
-def measure(name: str) -> dict[str, Any]:
-    """Run one row."""
-    if name == "scores":
-        return scores()
-    if name == "short":
-        model, found = train("recurrent", steps=30)
-        return {"validation_loss": found["validation_loss"]}
-    if name == "word_by_word":
-        return word_by_word()
-    return network(name)
+def short() -> dict[str, float]:
+    """Train a network for a few steps, to be done again by a test."""
+    _, found = train("recurrent", steps=30)
+    return {"validation_loss": found["validation_loss"]}
 
 
-def main(rows: list[str]) -> None:
-    """Run rows; keep the others."""
-    for name in rows or ["word_by_word", "recurrent", "transformer", "scores", "short"]:
-        found = measure(name)
-        kept: dict[str, Any] = load("translation") if (RESULTS / "translation.json").is_file() else {}
-        kept.pop("made", None)
-        kept[name] = found
-        print(f"{name:>20}: {found}", flush=True)
-        store(__file__, **kept)
+def main(arguments: list[str] | None = None) -> None:
+    """Measure rows and store them."""
+    networks = {name: partial(network, name) for name in ("recurrent", "transformer")}
+    run(__file__, {"word_by_word": word_by_word, **networks, "scores": scores, "short": short}, arguments)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -1,0 +1,104 @@
+"""One function measures what is missing and keeps it; committed results are made from the sources as they stand."""
+
+import json
+import re
+
+import pytest
+
+from authoring.book import ROOT
+from authoring.definitions import fingerprint
+from benchmarks import store
+
+FILES = sorted(store.RESULTS.glob("*.json"))
+
+
+def test_every_script_that_measures_has_results():
+    texts = {path.stem: path.read_text() for path in (ROOT / "benchmarks").glob("*.py")}
+    scripts = [name for name, text in texts.items() if re.search(r"\brun\(\s*__file__", text)]
+    assert scripts and sorted(scripts) == [path.stem for path in FILES]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_results_are_made_from_the_sources_as_they_stand(path):
+    made = json.loads(path.read_text())["made"]
+    script = ROOT / "benchmarks" / f"{path.stem}.py"
+    assert made["made_from"] == fingerprint(script), f"{path.name} is stale: run `{made['command']}`"
+
+
+# --- the function -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def script(tmp_path, monkeypatch):
+    """Make a script, and a folder for its results."""
+    monkeypatch.setattr(store, "RESULTS", tmp_path / "results")
+    path = tmp_path / "timing.py"
+    path.write_text('"""How fast.\n\nMore.\n"""\nRATE = 1\n')
+    return path
+
+
+def measure(script, *arguments, names=("one", "two"), **options):
+    """Run rows that tell what was measured; return that, and the results."""
+    measured = []
+
+    def row(name):
+        measured.append(name)
+        return {"value": len(measured)}
+
+    store.run(str(script), {name: lambda name=name: row(name) for name in names}, list(arguments), **options)
+    return measured, store.load("timing")
+
+
+def test_what_is_missing_is_measured_and_stored(script):
+    measured, found = measure(script, threads="two threads")
+    assert measured == ["one", "two"] and found["one"] == {"value": 1}
+    assert found["made"]["command"] == "python -m benchmarks.timing"
+    assert found["made"]["made_from"] == fingerprint(script)
+    assert found["made"]["processor"].endswith(", two threads")
+    assert measure(script)[0] == []
+    measured, found = measure(script, names=("zero", "one", "two"))
+    assert measured == ["zero"] and list(found) == ["made", "zero", "one", "two"]
+
+
+def test_rows_that_are_named_are_measured_again(script):
+    measure(script)
+    measured, found = measure(script, "two")
+    assert measured == ["two"] and (found["one"], found["two"]) == ({"value": 1}, {"value": 1})
+
+
+def test_rows_of_other_code_are_dropped_never_kept(script):
+    measure(script)
+    script.write_text(script.read_text().replace("RATE = 1", "RATE = 2"))
+    measured, found = measure(script, "two")
+    assert measured == ["two"] and "one" not in found
+    assert measure(script)[0] == ["one"]
+
+
+def test_rows_of_the_same_code_are_kept(script):
+    measure(script)
+    script.write_text(script.read_text().replace("RATE = 1", "RATE = 1  # a remark"))
+    assert measure(script)[0] == []
+
+
+def test_rows_are_stored_one_by_one(script):
+    with pytest.raises(ZeroDivisionError):
+        store.run(str(script), {"one": lambda: 1, "two": lambda: 1 // 0}, [])
+    assert store.load("timing")["one"] == 1
+
+
+def test_rows_may_depend_on_those_before(script):
+    rows = {"one": lambda: 1, "two": lambda: store.fresh(str(script))["one"] + 1}
+    store.run(str(script), rows, [], sum_up=lambda rows: {"sum": sum(rows.values())})
+    assert store.load("timing")["two"] == 2 and store.load("timing")["sum"] == 3
+    script.write_text("RATE = 3\n")
+    assert store.fresh(str(script)) == {}
+
+
+def test_unknown_rows_are_refused(script, capsys):
+    with pytest.raises(SystemExit):
+        measure(script, "three")
+    assert "invalid choice: 'three' (choose from 'missing', 'one', 'two')" in capsys.readouterr().err
+
+
+def test_summary():
+    assert store.summary([1.0, 3.0]) == {"values": [1.0, 3.0], "mean": 2.0, "min": 1.0, "max": 3.0}
