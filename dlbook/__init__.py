@@ -1,1 +1,1 @@
-"""The models of the book, one module for each concept."""
+"""The code that the book teaches: models, training, metrics, text and data."""

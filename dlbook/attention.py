@@ -1,7 +1,7 @@
-"""Attention: every step asks, and averages what the others offer, weighted by how well they match.
+"""Scaled dot-product attention, in one head and in several.
 
-A mask is True where a query may see a key. Heads are (batch, heads, steps, d): each attends by itself to its part of
-the numbers.
+A mask is True where a query may see a key. The parts of heads have the shape (batch,
+heads, length, d): each head attends by itself, to its own d numbers of each position.
 """
 
 import math
@@ -13,9 +13,17 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dlbook.positions import apply_rotary
+from dlbook._check import (
+    check_floating,
+    check_last_axes,
+    check_mask,
+    check_shape,
+    check_whole,
+)
+from dlbook.positions import RotaryEmbedding
 
-KeyValue = tuple[Float[Tensor, "batch heads _ d"], Float[Tensor, "batch heads _ d"]]  # of any number of steps
+# Keys and values, of any number of positions: a cache holds more than x
+KeyValue = tuple[Float[Tensor, "batch heads _ d"], Float[Tensor, "batch heads _ d"]]
 
 
 def attend(
@@ -24,115 +32,260 @@ def attend(
     value: Float[Tensor, "*batch keys v"],
     mask: Bool[Tensor, "*#batch #queries #keys"] | None = None,
 ) -> tuple[Float[Tensor, "*batch queries v"], Float[Tensor, "*batch queries keys"]]:
-    """Average the values, weighted by how well each key matches the query.
+    """Scaled dot-product attention: average the values, weighted by query and key.
 
     Args:
-        mask: True where a query may see a key. One that may see none gets zeros, and passes no gradient on. What is
-            hidden changes nothing, as long as it is finite.
+        query: what each position looks for.
+        key: what each position is compared by.
+        value: what each position offers.
+        mask: True where a query may see a key. A query that may see none gets zeros and
+            passes no gradient on. What is hidden changes nothing, if it is finite.
 
     Returns:
-        The averages, and the weights: at least 0, exactly 0 where the mask is False, with sum 1 over the rest.
+        The averages, and the weights: at least 0, exactly 0 where the mask is False,
+        with sum 1 over the rest. Scores of half precision are computed in float32.
+
+    Raises:
+        TypeError: A tensor is not floating point, or the mask not bool.
+        ValueError: Shapes do not fit; only the mask may be broadcast.
 
     Source: Vaswani et al. 2017, equation (1); book equations (3.4.3a) to (3.4.3c).
     """
-    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])  # (*batch, queries, keys)
+    _check_attend(query, key, value, mask)
+    exact = torch.promote_types(query.dtype, torch.float32)  # float16 ends at 65,504
+    query, key = query.to(exact) / math.sqrt(query.shape[-1]), key.to(exact)
+    scores = query @ key.transpose(-2, -1)  # (*batch, queries, keys)
     if mask is None:
         weights = scores.softmax(-1)
     else:
-        lowest = torch.finfo(scores.dtype).min  # finite: a row of -∞ would become 0 / 0
-        weights = scores.masked_fill(~mask, lowest).softmax(-1).masked_fill(~mask, 0)
+        hidden = ~mask & mask.any(-1, keepdim=True)  # a row of -∞ would become 0 / 0
+        weights = scores.masked_fill(hidden, -math.inf).softmax(-1)
+        weights = weights.masked_fill(~mask, 0)
+    weights = weights.to(value.dtype)
     return weights @ value, weights
 
 
-def _check_heads(dim: int, heads: int, rotary: bool) -> None:
-    """Refuse numbers that cannot be shared among the heads."""
-    if min(dim, heads) < 1:
-        raise ValueError(f"dim and heads must be at least 1: got {dim=}, {heads=}")
-    if dim % heads:
-        raise ValueError(f"dim must be a multiple of heads: got {dim=}, {heads=}")
-    if rotary and dim // heads % 2:
-        raise ValueError(f"dim / heads must be even for rotary positions, which take pairs: got {dim=}, {heads=}")
-
-
-def _split_heads(x: Float[Tensor, "batch steps dim"], heads: int) -> Float[Tensor, "batch heads steps d"]:
-    """Give each head its part of the numbers."""
-    return x.unflatten(2, (heads, -1)).transpose(1, 2)
-
-
 class MultiHeadAttention(nn.Module):
-    """Attend in several heads side by side, each to its own projection of the steps, and mix what they found.
+    """Multi-head attention: attend in several heads side by side, and mix the results.
 
     Source: Vaswani et al. 2017, section 3.2.2; book equation (3.4.3d).
     """
 
-    def __init__(self, dim: int, heads: int, bias: bool = True, rotary: bool = False, fused: bool = False):
+    def __init__(self, dim: int, heads: int, bias: bool = True, fused: bool = False):
         """Make the projections.
 
         Args:
-            dim: numbers in a step; each head has dim / heads of them.
+            dim: numbers in a position; each head has dim / heads of them.
+            heads: number of heads.
             bias: whether the projections have one.
-            rotary: turns queries and keys by their place. For self-attention only: across two sequences there is no
-                distance.
-            fused: lets PyTorch's own function attend, which is faster and never holds the weights as a whole.
+            fused: whether PyTorch's own function attends, which is faster and never
+                holds all weights at once.
+
+        Raises:
+            ValueError: `dim` is no multiple of `heads`, or one of them less than 1.
         """
         super().__init__()
-        _check_heads(dim, heads, rotary)
-        self.heads, self.rotary, self.fused = heads, rotary, fused
-        self.query, self.key, self.value, self.output = (nn.Linear(dim, dim, bias) for _ in range(4))
+        _check_heads(dim, heads)
+        self.heads, self.fused = heads, fused
+        layers = (nn.Linear(dim, dim, bias) for _ in range(4))
+        self.query, self.key, self.value, self.output = layers
 
-    def project_kv(self, x: Float[Tensor, "batch keys dim"], past: KeyValue | None = None) -> KeyValue:
-        """Return the keys and values of steps, behind those of the past, which need not be computed again."""
-        key, value = _split_heads(self.key(x), self.heads), _split_heads(self.value(x), self.heads)
-        if self.rotary:
-            key = apply_rotary(key, 0 if past is None else past[0].shape[2])
-        if past is None:
-            return key, value
-        return torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
+    def project_kv(
+        self, x: Float[Tensor, "batch length dim"], kv_cache: KeyValue | None = None
+    ) -> KeyValue:
+        """Return the keys and values of x, behind those of earlier positions.
 
-    def project_query(self, x: Float[Tensor, "batch queries dim"], keys: int) -> Float[Tensor, "batch heads queries d"]:
-        """Return the queries of steps, which are the last of so many keys."""
-        query = _split_heads(self.query(x), self.heads)
-        return apply_rotary(query, keys - x.shape[1]) if self.rotary else query
+        Args:
+            x: the positions to be looked at.
+            kv_cache: keys and values of the positions before x, as this returned them.
+
+        Raises:
+            TypeError: `x` is not floating point, or `kv_cache` no pair of tensors.
+            ValueError: Shapes do not fit.
+        """
+        key, value = (_project(part, x, self.heads) for part in (self.key, self.value))
+        return _append(kv_cache, key, value)
+
+    def project_query(
+        self, x: Float[Tensor, "batch queries dim"], offset: int = 0
+    ) -> Float[Tensor, "batch heads queries d"]:
+        """Return the queries of x; `offset`, the position of the first, is ignored."""
+        return _project(self.query, x, self.heads)
 
     def forward(
         self,
         x: Float[Tensor, "batch queries dim"],
-        seen: KeyValue | None = None,
+        kv: KeyValue | None = None,
         mask: Bool[Tensor, "*#batch #queries #keys"] | None = None,
     ) -> Float[Tensor, "batch queries dim"]:
-        """Let each step look at others.
+        """Return what each position of x finds.
 
         Args:
-            seen: what `remember` made of the steps to look at: the x of another sequence in cross-attention, or past
-                steps and x; if not given, x itself.
-            mask: True where a query may see a key, for all heads or (batch, heads, queries, keys).
+            x: the positions that look at others.
+            kv: keys and values of the positions to look at, from `project_kv`: of
+                another sequence in cross-attention, or of earlier positions and x; if
+                not given, of x itself.
+            mask: True where a query may see a key, for all heads alike or of the shape
+                (batch, heads, queries, keys).
+
+        Raises:
+            TypeError: `x` is not floating point, `kv` no pair of tensors, or the mask
+                not bool.
+            ValueError: Shapes do not fit.
         """
-        key, value = self.project_kv(x) if seen is None else seen
-        query = self.project_query(x, key.shape[2])
+        check_shape("x", x, "batch", "queries", self.query.in_features)
+        kv = self.project_kv(x) if kv is None else kv
+        batch, queries, dim = x.shape
+        keys = _count_keys("kv", kv, batch, self.heads, queries, dim // self.heads)
+        query = self.project_query(x, keys - queries)
+        check_mask("mask", mask, *query.shape[:3], keys)
         if self.fused:
-            averages = F.scaled_dot_product_attention(query, key, value, mask)
+            averages = F.scaled_dot_product_attention(query, *kv, mask)
         else:
-            averages, _ = attend(query, key, value, mask)
-        return self.output(averages.transpose(1, 2).flatten(2))  # heads side by side again: (batch, queries, dim)
+            averages, _ = attend(query, *kv, mask)
+        return self.output(averages.transpose(1, 2).flatten(2))  # (batch, queries, dim)
+
+
+class RotarySelfAttention(MultiHeadAttention):
+    """Multi-head self-attention with a rotary position embedding of queries and keys.
+
+    For one sequence only: between two there is no distance.
+
+    Source: Su et al. 2021, section 3.2.2.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        max_length: int,
+        bias: bool = True,
+        fused: bool = False,
+    ):
+        """Make the projections and the table of rotations.
+
+        Args:
+            dim, heads, bias, fused: as in `MultiHeadAttention`.
+            max_length: the longest sequence.
+
+        Raises:
+            ValueError: `dim` is no multiple of `heads`, or dim / heads is odd.
+        """
+        super().__init__(dim, heads, bias, fused)
+        if dim // heads % 2:
+            rule = "dim / heads must be even for rotary positions, which rotate pairs"
+            raise ValueError(f"{rule}: got {dim=}, {heads=}")
+        self.rotary = RotaryEmbedding(dim // heads, max_length)
+
+    def project_kv(
+        self, x: Float[Tensor, "batch length dim"], kv_cache: KeyValue | None = None
+    ) -> KeyValue:
+        """Return the rotated keys and the values of x, behind those before it.
+
+        Args:
+            x: the positions to be looked at.
+            kv_cache: keys and values of the positions before x, as this returned them.
+
+        Raises:
+            TypeError: `x` is not floating point, or `kv_cache` no pair of tensors.
+            ValueError: Shapes do not fit, or positions exceed `max_length`.
+        """
+        key, value = super().project_kv(x)
+        offset = _count_keys("kv_cache", kv_cache, *key.shape)
+        return _append(kv_cache, self.rotary(key, offset), value)
+
+    def project_query(
+        self, x: Float[Tensor, "batch queries dim"], offset: int = 0
+    ) -> Float[Tensor, "batch heads queries d"]:
+        """Return the rotated queries of x, the first of which has position `offset`."""
+        return self.rotary(super().project_query(x), offset)
 
 
 @torch.no_grad()
-def attention_weights(model: nn.Module, *inputs: Any) -> dict[str, Float[Tensor, "batch heads queries keys"]]:
-    """Run a model, and return how the heads of each of its attention layers weighed the keys, by the layer's name."""
+def attention_weights(
+    model: nn.Module, *inputs: Any
+) -> dict[str, Float[Tensor, "batch heads queries keys"]]:
+    """Run a model, and return the weights of each of its attention layers.
+
+    Args:
+        model: holds `MultiHeadAttention` layers.
+        inputs: what the model is called with.
+
+    Returns:
+        The weights of each layer, by its name in the model.
+    """
     weights = {}
 
     def watch(name: str) -> Callable[..., None]:
-        def look(layer: Any, x: Tensor, seen: KeyValue | None = None, mask: Tensor | None = None) -> None:
-            key, value = layer.project_kv(x) if seen is None else seen
-            weights[name] = attend(layer.project_query(x, key.shape[2]), key, value, mask)[1]
+        def look(
+            layer: Any,
+            x: Tensor,
+            kv: KeyValue | None = None,
+            mask: Tensor | None = None,
+        ) -> None:
+            key, value = layer.project_kv(x) if kv is None else kv
+            query = layer.project_query(x, key.shape[2] - x.shape[1])
+            weights[name] = attend(query, key, value, mask)[1]
 
-        return lambda layer, arguments, _: look(layer, *arguments)
+        return lambda layer, given, named, _: look(layer, *given, **named)
 
-    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, MultiHeadAttention)}
-    handles = [layer.register_forward_hook(watch(name)) for name, layer in layers.items()]
+    handles = [
+        layer.register_forward_hook(watch(name), with_kwargs=True)
+        for name, layer in model.named_modules()
+        if isinstance(layer, MultiHeadAttention)
+    ]
     try:
         model(*inputs)
     finally:
         for handle in handles:
             handle.remove()
     return weights
+
+
+def _project(
+    layer: nn.Linear, x: Float[Tensor, "batch length dim"], heads: int
+) -> Float[Tensor, "batch heads length d"]:
+    """Project positions, and split the numbers of each among the heads."""
+    check_floating(x=x)
+    check_shape("x", x, "batch", "length", layer.in_features)
+    return layer(x).unflatten(2, (heads, -1)).transpose(1, 2)
+
+
+def _append(kv_cache: KeyValue | None, key: Tensor, value: Tensor) -> KeyValue:
+    """Put keys and values behind those of earlier positions."""
+    if kv_cache is None:
+        return key, value
+    _count_keys("kv_cache", kv_cache, *key.shape)
+    return torch.cat([kv_cache[0], key], 2), torch.cat([kv_cache[1], value], 2)
+
+
+def _count_keys(name: str, kv: Any, batch: int, heads: int, _: int, d: int) -> int:
+    """Return the number of keys; refuse what is no pair of keys and values alike."""
+    if kv is None:
+        return 0
+    if not isinstance(kv, (tuple, list)) or len(kv) != 2:
+        got = type(kv).__name__
+        raise TypeError(f"{name} must be a pair of keys and values: got {got}")
+    check_shape(name, kv[0], batch, heads, "keys", d)
+    check_shape(name, kv[1], *kv[0].shape)
+    return kv[0].shape[2]
+
+
+def _check_attend(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None
+) -> None:
+    """Refuse tensors that do not belong together; only the mask may be broadcast."""
+    check_floating(query=query, key=key, value=value)
+    check_last_axes("query", query, "queries", "d")
+    *batch, queries, d = query.shape
+    check_shape("key", key, *batch, "keys", d)
+    keys = key.shape[-2]
+    check_shape("value", value, *batch, keys, "v")
+    check_mask("mask", mask, *batch, queries, keys)
+
+
+def _check_heads(dim: int, heads: int) -> None:
+    """Refuse numbers that cannot be split among the heads."""
+    check_whole(1, dim=dim, heads=heads)
+    if dim % heads:
+        raise ValueError(f"dim must be a multiple of heads: got {dim=}, {heads=}")

@@ -1,11 +1,11 @@
-"""Reverse-mode differentiation on scalars: a number that remembers how it was made, and can pass blame back."""
+"""Reverse-mode automatic differentiation of scalars, on the graph of computation."""
 
 import math
 from typing import Any
 
 
 class Arithmetic:
-    """Minus and division, which follow from +, * and powers."""
+    """Derive minus and division from +, * and powers."""
 
     def __neg__(self: Any) -> "Value":
         return self * -1
@@ -24,17 +24,25 @@ class Arithmetic:
 
 
 class Value(Arithmetic):
-    """A number that knows which numbers it was made from, and how strongly each moved it.
+    """Hold a number, the numbers it was computed from, and its local derivatives.
 
-    Args:
-        parents: the numbers it was made from.
+    Attributes:
+        data: the number.
+        parents: the numbers it was computed from.
         slopes: its derivative with respect to each of them.
+        grad: what `backward` adds up.
 
     Source: reverse accumulation, Linnainmaa 1970; book equation (3.1.2g).
     """
 
-    def __init__(self, data: float | int, parents: tuple["Value", ...] = (), slopes: tuple[float, ...] = ()):
-        self.data, self.parents, self.slopes, self.grad = float(data), parents, slopes, 0.0
+    def __init__(
+        self,
+        data: float | int,
+        parents: tuple["Value", ...] = (),
+        slopes: tuple[float, ...] = (),
+    ):
+        self.data, self.parents, self.slopes = float(data), parents, slopes
+        self.grad = 0.0
 
     def __add__(self, other: "Value | float | int") -> "Value":
         other = as_value(other)
@@ -45,7 +53,8 @@ class Value(Arithmetic):
         return Value(self.data * other.data, (self, other), (other.data, self.data))
 
     def __pow__(self, power: float | int) -> "Value":
-        return Value(self.data**power, (self,), (power * self.data ** (power - 1),))
+        slope = power * self.data ** (power - 1)
+        return Value(self.data**power, (self,), (slope,))
 
     def exp(self) -> "Value":
         return Value(math.exp(self.data), (self,), (math.exp(self.data),))
@@ -60,32 +69,60 @@ class Value(Arithmetic):
 
 
 def as_value(number: "Value | float | int") -> Value:
-    """Wrap a plain number as a constant; leave a Value as it is."""
+    """Return a plain number as a constant, a Value as it is.
+
+    Args:
+        number: either of them.
+    """
     return number if isinstance(number, Value) else Value(number)
 
 
 def backward(result: Value) -> None:
-    """Add to the `grad` of every number that `result` was made from how strongly `result` depends on it.
+    """Add the derivative of a result to the `grad` of each number it was computed from.
 
-    Gradients add up over calls, as PyTorch's do: start from fresh values, or set `grad` to zero.
+    Gradients accumulate over calls, as PyTorch's do: begin with fresh values, or set
+    `grad` to zero.
+
+    Args:
+        result: the number that is differentiated.
+
+    Raises:
+        TypeError: result is not a Value.
     """
-    flowing = {node: 0.0 for node in topological_order(result)}
-    flowing[result] = 1.0
-    for node in reversed(flowing):  # each node after everything that was made from it
-        node.grad += flowing[node]
+    _check_value(result)
+    adjoints = {node: 0.0 for node in topological_order(result)}
+    adjoints[result] = 1.0
+    for node in reversed(adjoints):  # each node after all that were computed from it
+        node.grad += adjoints[node]
         for parent, slope in zip(node.parents, node.slopes, strict=True):
-            flowing[parent] += slope * flowing[node]
+            adjoints[parent] += slope * adjoints[node]
 
 
 def topological_order(result: Value) -> list[Value]:
-    """List everything that `result` was made from, each after its parents, without recursion, however deep."""
-    order, seen, stack = [], set(), [(result, False)]
+    """Return all numbers that a result was computed from, each after its parents.
+
+    Without recursion, so that the graph may be deep.
+
+    Args:
+        result: the last in that order.
+
+    Raises:
+        TypeError: result is not a Value.
+    """
+    _check_value(result)
+    order, visited, stack = [], set(), [(result, False)]
     while stack:
         node, parents_done = stack.pop()
         if parents_done:
             order.append(node)
-        elif node not in seen:
-            seen.add(node)
+        elif node not in visited:
+            visited.add(node)
             stack.append((node, True))
             stack.extend((parent, False) for parent in node.parents)
     return order
+
+
+def _check_value(result: Value) -> None:
+    """Refuse what has no graph."""
+    if not isinstance(result, Value):
+        raise TypeError(f"result must be a Value: got {type(result).__name__}")

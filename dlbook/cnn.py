@@ -1,8 +1,10 @@
-"""Networks for pictures: batch normalisation by hand, the article's convolutional network, and a small ResNet.
+"""Convolutional networks: batch normalisation by hand, the article's CNN, a ResNet.
 
-The networks are made of PyTorch's layers; tests put those of `conv` and the one here in their place.
+The networks are made of PyTorch's layers; tests put those of `conv` and the one here in
+their place.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -10,13 +12,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dlbook._check import check_dtype, check_shape
 from dlbook.network import Dense, glorot_uniform_
 
 
 class BatchNorm2d(nn.Module):
-    """Give each channel mean 0 and variance 1 over the batch, then a learnt scale and shift.
+    """Normalise each channel over the batch, then apply a learnt scale and shift.
 
-    In evaluation mode running averages of the means and variances take the place of the batch's own.
+    In evaluation mode running averages of the means and variances take the place of the
+    batch's own.
 
     Source: Ioffe and Szegedy 2015, algorithms 1 and 2; book equation (4.2b).
     """
@@ -25,37 +29,71 @@ class BatchNorm2d(nn.Module):
     running_var: Tensor
 
     def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5):
-        """Make the layer; `momentum` is the share of the newest batch in the running averages."""
+        """Create scale, shift and running averages.
+
+        Args:
+            channels: how many the images have.
+            momentum: the weight of the newest batch in the running averages.
+            eps: is added to the variance, against division by zero.
+
+        Raises:
+            ValueError: channels is less than 1.
+        """
         super().__init__()
         if channels < 1:
             raise ValueError(f"channels must be at least 1: got {channels}")
         self.momentum, self.eps = momentum, eps
-        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
-        """Normalise a batch; in training, remember its means and variances."""
+    def forward(
+        self, x: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels height width"]:
+        """Return the batch, normalised; in training, update the running averages.
+
+        Args:
+            x: images, in float32 or float64: in others, squares overflow.
+
+        Raises:
+            TypeError: x is not of the weights' type, or of a half-precision one.
+            ValueError: It is not a batch of images with these channels, or holds a
+                single value of each in training.
+        """
+        check_shape("x", x, "batch", len(self.weight), "height", "width")
+        check_dtype("x", x, self.weight)
+        if x.dtype.itemsize < 4:
+            raise TypeError(f"x must be float32 or float64: got {x.dtype}")
         mean, var = self.running_mean, self.running_var
         if self.training:
             if (values := x[:, :1].numel()) < 2:
-                raise ValueError(f"x must hold at least 2 values of each channel to train with: got {values}")
+                raise ValueError(
+                    "x must hold at least 2 values of each channel to train with: "
+                    f"got {values}"
+                )
             mean, var = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
+            unbiased = var.detach() * values / (values - 1)
             self.running_mean.lerp_(mean.detach(), self.momentum)
-            self.running_var.lerp_(var.detach() * values / (values - 1), self.momentum)
+            self.running_var.lerp_(unbiased, self.momentum)
         z = (x - mean[:, None, None]) / torch.sqrt(var[:, None, None] + self.eps)
         return self.weight[:, None, None] * z + self.bias[:, None, None]
 
 
 class CNN(nn.Module):
-    """The article's network: two convolutions, each with ReLU and pooling, then two dense layers; 121,930 parameters.
+    """Build the article's CNN: two convolutions with pooling, then two dense layers.
 
-    It takes grey pictures of 28 × 28 pixels and returns scores for ten classes. Pooling stands before
-    ReLU, which gives the same numbers and gradients and computes ReLU for a quarter of them.
+    It has 121,930 parameters, takes greyscale images of 28 × 28 pixels and returns
+    logits for ten classes. Pooling comes before ReLU: the numbers and gradients are the
+    same, and ReLU is computed for a quarter of them.
     """
 
     def __init__(self, init: Callable[[Tensor], None] = glorot_uniform_):
-        """Make the layers; `init` fills the weights, biases are zero."""
+        """Create the layers, with biases of zero.
+
+        Args:
+            init: fills the weights of a layer in place.
+        """
         super().__init__()
         self.conv1, self.conv2 = nn.Conv2d(1, 32, 3), nn.Conv2d(32, 64, 3)
         for conv in (self.conv1, self.conv2):
@@ -64,7 +102,17 @@ class CNN(nn.Module):
         self.hidden, self.output = Dense(64 * 5 * 5, 64, init), Dense(64, 10, init)
 
     def forward(self, x: Float[Tensor, "batch 1 28 28"]) -> Float[Tensor, "batch 10"]:
-        """Return scores, one for each class."""
+        """Return logits, one for each class.
+
+        Args:
+            x: images, of the weights' type.
+
+        Raises:
+            TypeError: x is of another type.
+            ValueError: It is not a batch of greyscale images of 28 × 28 pixels.
+        """
+        check_shape("x", x, "batch", 1, 28, 28)
+        check_dtype("x", x, self.conv1.weight)
         a = F.relu(F.max_pool2d(self.conv1(x), 2))  # (batch, 32, 13, 13)
         a = F.relu(F.max_pool2d(self.conv2(a), 2))  # (batch, 64, 5, 5)
         a = F.relu(self.hidden(a.flatten(1)))
@@ -72,13 +120,22 @@ class CNN(nn.Module):
 
 
 class ConvBlock(nn.Sequential):
-    """A convolution that keeps the size, max pooling that halves it, batch normalisation and ReLU.
+    """Stack a convolution, max pooling that halves the size, batch norm and ReLU.
 
-    The convolution has no bias, since normalisation would take it away again.
+    The convolution has no bias, since normalisation would subtract it again.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3):
-        """Make the layers for numbers of channels and an odd kernel."""
+        """Create the layers.
+
+        Args:
+            inputs: channels of the images.
+            outputs: channels that the block returns.
+            kernel: height and width of the kernel, odd, so that the size can be kept.
+
+        Raises:
+            ValueError: kernel is even.
+        """
         if kernel % 2 == 0:
             raise ValueError(f"kernel must be odd: got {kernel}")
         super().__init__(
@@ -90,27 +147,37 @@ class ConvBlock(nn.Sequential):
 
 
 class ResidualBlock(nn.Module):
-    """Add to a picture what two convolutions make of it, so that they need to learn only the difference.
+    """Build a residual block: two convolutions with a residual (skip) connection.
 
     Source: He et al. 2016, "Deep residual learning", figure 2; book equation (4.2d).
     """
 
     def __init__(self, channels: int):
-        """Make the layers; the picture keeps its size and its number of channels."""
+        """Create the layers.
+
+        Args:
+            channels: of the images, which the block keeps, as it does their size.
+        """
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.norm1 = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(channels)
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
-        """Return the picture, changed a little."""
+    def forward(
+        self, x: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels height width"]:
+        """Return ReLU of the images plus what the convolutions make of them.
+
+        Args:
+            x: images.
+        """
         change = self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)))))
         return F.relu(x + change)
 
 
 class ResNet(nn.Module):
-    """Stack convolutional blocks that each halve the picture, with residual blocks between them, and a dense layer."""
+    """Build a small ResNet of convolutional and residual blocks and a dense layer."""
 
     def __init__(
         self,
@@ -120,30 +187,71 @@ class ResNet(nn.Module):
         channels: int = 1,
         classes: int = 10,
     ):
-        """Make the layers.
+        """Create the layers.
 
         Args:
-            widths: channels behind each block; the first block has a kernel of 5 × 5, the others 3 × 3.
-            residual: how many residual blocks follow each block.
-            side: height and width of the pictures, in pixels.
-            channels: 1 for grey pictures, 3 for colour.
+            widths: channels behind each convolutional block; the first one has a kernel
+                of 5 × 5, the others 3 × 3.
+            residual: how many residual blocks follow each of them.
+            side: height and width of the images, in pixels.
+            channels: 1 for greyscale images, 3 for colour.
+            classes: how many logits are returned.
+
+        Raises:
+            ValueError: widths and residual do not fit together, or side is too small.
         """
         super().__init__()
-        if not widths or len(widths) != len(residual) or min(widths) < 1 or min(residual) < 0:
+        if (
+            not widths
+            or len(widths) != len(residual)
+            or min(widths) < 1
+            or min(residual) < 0
+        ):
             raise ValueError(
-                "widths must be at least 1 each, and residual at least 0, as many of them and not none: "
-                f"got {widths=}, {residual=}"
+                "widths must be at least 1 each, and residual at least 0, "
+                f"as many of them and not none: got {widths=}, {residual=}"
             )
         left = side >> len(widths)
         if left < 1:
-            raise ValueError(f"side must be at least {1 << len(widths)}, to be halved {len(widths)} times: got {side}")
+            raise ValueError(
+                f"side must be at least {1 << len(widths)}, "
+                f"to be halved {len(widths)} times: got {side}"
+            )
         blocks: list[nn.Module] = []
-        for number, (inputs, outputs) in enumerate(zip([channels, *widths], widths, strict=False)):
+        for number, (inputs, outputs) in enumerate(
+            zip([channels, *widths], widths, strict=False)
+        ):
             blocks.append(ConvBlock(inputs, outputs, kernel=3 if number else 5))
             blocks += [ResidualBlock(outputs) for _ in range(residual[number])]
         self.blocks = nn.Sequential(*blocks)
         self.output = Dense(widths[-1] * left**2, classes)
 
-    def forward(self, x: Float[Tensor, "batch channels side side"]) -> Float[Tensor, "batch classes"]:
-        """Return scores, one for each class."""
+    def forward(
+        self, x: Float[Tensor, "batch channels side side"]
+    ) -> Float[Tensor, "batch classes"]:
+        """Return logits, one for each class.
+
+        Args:
+            x: images, of the weights' type.
+
+        Raises:
+            TypeError: x is of another type.
+            ValueError: It is not a batch of images with these channels and this side.
+        """
+        _check_resnet_images(self, x)
         return self.output(self.blocks(x).flatten(1))
+
+
+def _check_resnet_images(model: ResNet, x: Tensor) -> None:
+    """Refuse images that the layers were not made for."""
+    convolutions = [part for part in model.modules() if isinstance(part, nn.Conv2d)]
+    channels, outputs = convolutions[0].in_channels, convolutions[-1].out_channels
+    check_shape("x", x, "batch", channels, "side", "side")
+    check_dtype("x", x, model.output.weight)
+    halvings = sum(isinstance(part, ConvBlock) for part in model.blocks)
+    left = math.isqrt(model.output.weight.shape[1] // outputs)
+    if not x.shape[2] >> halvings == x.shape[3] >> halvings == left:
+        raise ValueError(
+            f"x must have a side that, halved {halvings} times, is {left}: "
+            f"got {tuple(x.shape)}"
+        )

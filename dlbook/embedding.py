@@ -1,6 +1,7 @@
-"""Word embeddings by skip-gram: full softmax for small vocabularies, negative sampling for real ones.
+"""Word embeddings by skip-gram, with full softmax or with negative sampling.
 
-Words are numbers from 0 on. A pair is a centre word and one word of its context.
+Words are numbers from 0 on, in int64. A pair is a centre word and one word of its
+context.
 """
 
 import torch
@@ -8,48 +9,105 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dlbook._check import (
+    check_floating,
+    check_integer,
+    check_no_nan,
+    check_same_shape,
+    check_shape,
+    check_whole,
+)
 from dlbook.activations import log_softmax, softmax
 
 
 class SkipGram(nn.Module):
-    """Two vectors for each word: v where it is the centre, which is its embedding, and u where it is context.
+    """The skip-gram model: each word has a vector v as centre and u as context.
+
+    The embedding of a word is its v.
 
     Source: Mikolov et al. 2013a; book equation (3.4.1a).
     """
 
     def __init__(self, vocab_size: int, dim: int):
-        """Make the vectors: v uniform between -1/(2 dim) and 1/(2 dim) as in the authors' program, u zero."""
+        """Make the vectors: v uniform, as in the authors' program, and u zero.
+
+        Args:
+            vocab_size: how many words there are.
+            dim: the width of the vectors; v lies between -1/(2 dim) and 1/(2 dim).
+
+        Raises:
+            TypeError: One of them is no whole number.
+            ValueError: One of them is less than 1.
+        """
         super().__init__()
-        if min(vocab_size, dim) < 1:
-            raise ValueError(f"vocab_size and dim must be at least 1: got {vocab_size=}, {dim=}")
-        self.centre = nn.Parameter(torch.empty(vocab_size, dim).uniform_(-0.5 / dim, 0.5 / dim))  # v
+        check_whole(1, vocab_size=vocab_size, dim=dim)
+        self.centre = nn.Parameter(
+            torch.empty(vocab_size, dim).uniform_(-0.5 / dim, 0.5 / dim)
+        )  # v
         self.context = nn.Parameter(torch.zeros(vocab_size, dim))  # u
 
-    def forward(self, centre: Int[Tensor, " batch"]) -> Float[Tensor, "batch words"]:
-        """Score every word as context of each centre word; softmax makes probabilities of the scores."""
+    def forward(self, centre: Int[Tensor, " batch"]) -> Float[Tensor, "batch vocab"]:
+        """Return the logits of every word as context of each centre word.
+
+        Args:
+            centre: words.
+
+        Raises:
+            TypeError: centre is not int64.
+            ValueError: centre has another shape.
+        """
+        _check_words(centre=centre)
         return F.embedding(centre, self.centre) @ self.context.T
 
 
-def softmax_loss(model: SkipGram, centre: Int[Tensor, " batch"], context: Int[Tensor, " batch"]) -> Float[Tensor, ""]:
-    """Average how surprised the model is by the context words, in nats; each pair costs a pass over all words.
+def softmax_loss(
+    model: SkipGram, centre: Int[Tensor, " batch"], context: Int[Tensor, " batch"]
+) -> Float[Tensor, ""]:
+    """Return the mean cross-entropy of the context words, in nats.
+
+    Each pair costs a product with the vectors of all words.
+
+    Args:
+        model: makes the logits.
+        centre: the centre word of each pair.
+        context: the context word of each pair.
+
+    Raises:
+        TypeError: centre or context is not int64.
+        ValueError: They have different shapes.
 
     Source: book equation (3.4.1b).
     """
+    _check_words(centre=centre, context=context)
     return -log_softmax(model(centre)).gather(1, context[:, None]).mean()
 
 
 @torch.no_grad()
 def softmax_gradient(
     model: SkipGram, centre: Int[Tensor, " batch"], context: Int[Tensor, " batch"]
-) -> tuple[Float[Tensor, "words dim"], Float[Tensor, "words dim"]]:
-    """Return the derivative of `softmax_loss` by the vectors v and u: probability minus truth meets the other vector.
+) -> tuple[Float[Tensor, "vocab dim"], Float[Tensor, "vocab dim"]]:
+    """Return the gradients of `softmax_loss` by the vectors v and u, by hand.
+
+    Each is the sum of (probability - target) times the other vector.
+
+    Args:
+        model: makes the logits.
+        centre: the centre word of each pair.
+        context: the context word of each pair.
+
+    Raises:
+        TypeError: centre or context is not int64.
+        ValueError: They have different shapes.
 
     Source: book equation (3.4.1c).
     """
-    error = softmax(model(centre))  # (batch, words)
-    error[torch.arange(len(context)), context] -= 1
+    _check_words(centre=centre, context=context)
+    error = softmax(model(centre))  # (batch, vocab)
+    error[torch.arange(len(context), device=context.device), context] -= 1
     error /= len(context)
-    of_centre = torch.zeros_like(model.centre).index_add(0, centre, error @ model.context)
+    of_centre = torch.zeros_like(model.centre).index_add(
+        0, centre, error @ model.context
+    )
     return of_centre, error.T @ model.centre[centre]
 
 
@@ -60,15 +118,35 @@ def negative_sampling_loss(
     negatives: Int[Tensor, " shared"],
     k: int = 5,
 ) -> Float[Tensor, ""]:
-    """Average how badly the model tells each pair from k pairs of the same centre with a word drawn at random, in nats.
+    """Return the mean negative-sampling loss, k random words to a pair, in nats.
 
-    All pairs share the random words. Each counts k / shared, which leaves the expected loss as if each pair drew k.
+    All pairs share the random words. Each counts k / shared, which leaves the expected
+    loss as if each pair drew k.
+
+    Args:
+        model: holds the vectors.
+        centre: the centre word of each pair.
+        context: the context word of each pair.
+        negatives: words drawn at random, shared by all pairs.
+        k: negatives that count for each pair.
+
+    Raises:
+        TypeError: centre, context or negatives are not int64.
+        ValueError: centre and context have different shapes, or there is no negative.
 
     Source: Mikolov et al. 2013b, equation (4); book equation (3.4.1d).
     """
-    v, u, u_n = F.embedding(centre, model.centre), F.embedding(context, model.context), model.context[negatives]
+    _check_words(centre=centre, context=context)
+    _check_negatives(negatives)
+    v, u, u_n = (
+        F.embedding(centre, model.centre),
+        F.embedding(context, model.context),
+        model.context[negatives],
+    )
     true, false = (v * u).sum(1), v @ u_n.T  # (batch), (batch, shared)
-    return -(F.logsigmoid(true) + k / len(negatives) * F.logsigmoid(-false).sum(1)).mean()
+    return -(
+        F.logsigmoid(true) + k / len(negatives) * F.logsigmoid(-false).sum(1)
+    ).mean()
 
 
 @torch.no_grad()
@@ -80,41 +158,78 @@ def sgd_step_(
     lr: float,
     k: int = 5,
 ) -> None:
-    """Step down the gradient of the summed `negative_sampling_loss`, changing only the vectors that occur in it.
+    """Take one SGD step on the summed `negative_sampling_loss`, in place.
 
-    A centre word that occurs in many pairs meets the shared negatives once, with the number of its pairs as weight.
+    Only the vectors that occur in it change. A centre word of many pairs meets the
+    shared negatives once, weighted by the number of its pairs.
+
+    Args:
+        model: holds the vectors.
+        centre: the centre word of each pair.
+        context: the context word of each pair.
+        negatives: words drawn at random, shared by all pairs.
+        lr: the learning rate of one pair.
+        k: negatives that count for each pair.
+
+    Raises:
+        TypeError: centre, context or negatives are not int64.
+        ValueError: centre and context have different shapes, or there is no negative.
     """
+    _check_words(centre=centre, context=context)
+    _check_negatives(negatives)
     words, pair, occurrences = centre.unique(return_inverse=True, return_counts=True)
     v, u, u_n = model.centre[words], model.context[context], model.context[negatives]
     v_pair = v.index_select(0, pair)  # (batch, dim)
-    true = torch.sigmoid((v_pair * u).sum(1, keepdim=True)) - 1  # (batch, 1), the derivatives by the scores
-    false = torch.sigmoid(v @ u_n.T) * (k / len(negatives) * occurrences)[:, None]  # (words, shared)
+    # The derivatives by the logits, (batch, 1) and (words, shared):
+    true = torch.sigmoid((v_pair * u).sum(1, keepdim=True)) - 1
+    false = torch.sigmoid(v @ u_n.T) * (k / len(negatives) * occurrences)[:, None]
     of_v = (false @ u_n).index_add_(0, pair, true * u)
     model.centre.index_add_(0, words, of_v, alpha=-lr)
     model.context.index_add_(0, context, true * v_pair, alpha=-lr)
     model.context.index_add_(0, negatives, false.T @ v, alpha=-lr)
 
 
-def keep_probability(counts: Int[Tensor, " words"], threshold: float = 1e-3) -> Float[Tensor, " words"]:
-    """Return how likely an occurrence of each word is kept: frequent words say little about their neighbours.
+def keep_probability(
+    counts: Int[Tensor, " vocab"], threshold: float = 1e-3
+) -> Float[Tensor, " vocab"]:
+    """Return the probability that subsampling keeps an occurrence of each word.
+
+    Frequent words say little about their context.
 
     Args:
         counts: how often each word occurs.
-        threshold: the share of all words, roughly, from which on a word is thinned out.
+        threshold: the relative frequency, roughly, above which a word is subsampled.
 
-    Source: the authors' program word2vec.c (the paper has the square root alone); book equation (3.4.1e).
+    Raises:
+        TypeError: counts are not integers.
+        ValueError: threshold is not positive, or counts are negative or all zero.
+
+    Source: the authors' program word2vec.c (the paper has the square root alone); book
+    equation (3.4.1e).
     """
+    _check_counts(counts)
     if not threshold > 0:
         raise ValueError(f"threshold must be greater than 0: got {threshold}")
-    rarity = threshold * counts.sum() / counts.double()  # infinite for a word that never occurs
+    rarity = threshold * counts.sum() / counts.double()  # infinite if it never occurs
     return (rarity.sqrt() + rarity).clamp(max=1)
 
 
-def noise_distribution(counts: Int[Tensor, " words"], power: float = 0.75) -> Float[Tensor, " words"]:
-    """Return the probability that a word is drawn as a negative: between its frequency and the same for all.
+def noise_distribution(
+    counts: Int[Tensor, " vocab"], power: float = 0.75
+) -> Float[Tensor, " vocab"]:
+    """Return the distribution of negatives: frequencies to a power, normalised.
+
+    Args:
+        counts: how often each word occurs.
+        power: 1 draws words by frequency, 0 all alike.
+
+    Raises:
+        TypeError: counts are not integers.
+        ValueError: counts are negative or all zero.
 
     Source: Mikolov et al. 2013b, section 2.2; book equation (3.4.1f).
     """
+    _check_counts(counts)
     weights = counts.double() ** power
     return weights / weights.sum()
 
@@ -124,29 +239,53 @@ def draw_pairs(
     sentences: Int[Tensor, " tokens"],
     window: int,
     generator: torch.Generator,
-    keep: Float[Tensor, " words"] | None = None,
+    keep: Float[Tensor, " vocab"] | None = None,
 ) -> tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"]]:
-    """Draw the pairs of one pass over a text, in random order: its centre words and what stands around them.
+    """Draw the pairs of one epoch in random order: centre words and their contexts.
 
-    Each centre sees a number of neighbours on either side that is drawn between 1 and `window`, so that near words
-    count more than far ones.
+    Each centre sees as many words on either side as is drawn between 1 and `window`, so
+    that near words count more than far ones.
 
     Args:
-        sentences: the number of the sentence of each token; no window reaches into another sentence.
-        keep: how likely an occurrence of each word is kept; the words around one left out move together.
+        tokens: the words of the text.
+        sentences: the number of the sentence of each token; no window reaches into
+            another sentence.
+        window: the largest distance.
+        generator: decides what is drawn.
+        keep: the probability that an occurrence of each word is kept; the words around
+            one left out move together. All are kept if not given.
+
+    Returns:
+        The centre words, and the context words.
+
+    Raises:
+        TypeError: tokens are not int64.
+        ValueError: window is less than 1, or tokens and sentences differ in shape.
     """
+    _check_words(tokens=tokens)
     if window < 1 or len(tokens) != len(sentences):
         sizes = f"{window=}, {len(sentences)} for {len(tokens)}"
-        raise ValueError(f"window must be at least 1, and sentences one for each token: got {sizes}")
+        raise ValueError(
+            f"window must be at least 1, and sentences one for each token: got {sizes}"
+        )
+    check_shape("sentences", sentences, len(tokens))
     if keep is not None:
-        kept = torch.rand(len(tokens), generator=generator, device=tokens.device) < keep[tokens]
+        kept = (
+            torch.rand(len(tokens), generator=generator, device=tokens.device)
+            < keep[tokens]
+        )
         tokens, sentences = tokens[kept], sentences[kept]
-    reach = torch.randint(1, window + 1, (len(tokens),), generator=generator, device=tokens.device)
+    reach = torch.randint(
+        1, window + 1, (len(tokens),), generator=generator, device=tokens.device
+    )
     centres, contexts = [tokens[:0]], [tokens[:0]]
     for distance in range(1, min(window, len(tokens) - 1) + 1):
         left, right = tokens[:-distance], tokens[distance:]
         together = sentences[:-distance] == sentences[distance:]
-        sees_right, sees_left = together & (reach[:-distance] >= distance), together & (reach[distance:] >= distance)
+        sees_right, sees_left = (
+            together & (reach[:-distance] >= distance),
+            together & (reach[distance:] >= distance),
+        )
         centres += [left[sees_right], right[sees_left]]
         contexts += [right[sees_right], left[sees_left]]
     centre, context = torch.cat(centres), torch.cat(contexts)
@@ -158,7 +297,7 @@ def train_skip_gram(
     model: SkipGram,
     tokens: Int[Tensor, " tokens"],
     sentences: Int[Tensor, " tokens"],
-    counts: Int[Tensor, " words"],
+    counts: Int[Tensor, " vocab"],
     epochs: int = 5,
     window: int = 5,
     lr: float = 0.025,
@@ -167,40 +306,82 @@ def train_skip_gram(
     threshold: float = 1e-3,
     seed: int = 0,
 ) -> int:
-    """Train by negative sampling, as the authors' program does, but many pairs at a time; return how many it took.
+    """Train by negative sampling, as the authors' program, but in batches of pairs.
+
+    All pairs of a batch move each shared negative at once, by up to
+    lr × k × batch_size / shared_negatives, with k = 5: at lr 0.025 on WikiText-2,
+    training was stable at 8 of these and diverged at 16; at 0.2 it diverged at 8.
 
     Args:
-        tokens, sentences, window: as in `draw_pairs`.
-        counts: how often each word occurs, which decides what is drawn as a negative and, with the threshold, what is
-            thinned out.
-        lr: the learning rate of one pair at the start, from where it falls straight to zero.
-        batch_size: pairs in a step.
-        shared_negatives: negatives that they share. All pairs move each of them at once, by up to rate × k × batch / shared, the
-            k being 5: at a rate of 0.025 on WikiText-2, learning was stable at 8 of these and diverged at 16; at 0.2 it
-            diverged at 8.
+        model: trained in place.
+        tokens: the words of the text.
+        sentences: the number of the sentence of each token.
+        counts: how often each word occurs, which decides what is drawn as a negative
+            and, with the threshold, what is subsampled.
+        epochs: how often the pairs are drawn from the text.
+        window: the largest distance of a pair.
+        lr: the learning rate of one pair at first, decaying linearly to zero.
+        batch_size: pairs in an update.
+        shared_negatives: negatives that they share.
+        threshold: as in `keep_probability`.
+        seed: decides what is drawn.
+
+    Returns:
+        How many pairs it trained on.
 
     Raises:
-        FloatingPointError: it diverged.
+        TypeError: tokens are not int64, or counts are not integers.
+        ValueError: A number is out of range, or a tensor has another shape.
+        FloatingPointError: The training diverged.
     """
+    _check_training(model, counts, lr, batch_size, shared_negatives)
     generator = torch.Generator(tokens.device).manual_seed(seed)
-    keep, noise, pairs = keep_probability(counts, threshold), noise_distribution(counts), 0
+    keep, noise, pairs = (
+        keep_probability(counts, threshold),
+        noise_distribution(counts),
+        0,
+    )
     for epoch in range(epochs):
         centre, context = draw_pairs(tokens, sentences, window, generator, keep)
         pairs += len(centre)
         for first in range(0, len(centre), batch_size):
             progress = (epoch + first / len(centre)) / epochs
-            negatives = torch.multinomial(noise, shared_negatives, replacement=True, generator=generator)
+            negatives = torch.multinomial(
+                noise, shared_negatives, replacement=True, generator=generator
+            )
             chosen = slice(first, first + batch_size)
-            sgd_step_(model, centre[chosen], context[chosen], negatives, lr * (1 - progress))
+            sgd_step_(
+                model, centre[chosen], context[chosen], negatives, lr * (1 - progress)
+            )
         if not model.context.isfinite().all():
-            raise FloatingPointError(f"rate or batch / shared is too large: got {lr=}, {batch_size=}, {shared_negatives=}")
+            raise FloatingPointError(
+                "lr or batch_size / shared_negatives is too large: "
+                f"got {lr=}, {batch_size=}, {shared_negatives=}"
+            )
     return pairs
 
 
 def most_similar(
-    vectors: Float[Tensor, "words dim"], word: int, count: int = 10
+    vectors: Float[Tensor, "vocab dim"], word: int, count: int = 10
 ) -> tuple[Int[Tensor, " count"], Float[Tensor, " count"]]:
-    """Return the words whose vectors point most nearly the same way as that of a word, and the cosines, best first."""
+    """Return the words of the greatest cosine similarity to a word, and the cosines.
+
+    Args:
+        vectors: the embedding of each word.
+        word: the one to compare with; it is left out.
+        count: how many to return, best first.
+
+    Raises:
+        TypeError: vectors are not floating point.
+        ValueError: vectors hold NaN or have another shape, or word or count is out of
+            range.
+    """
+    _check_vectors(vectors)
+    if not 0 <= word < len(vectors) or not 1 <= count < len(vectors):
+        raise ValueError(
+            f"word must be less than the number of words, {len(vectors)}, and count be "
+            f"1 to {len(vectors) - 1}: got {word=}, {count=}"
+        )
     unit = F.normalize(vectors)
     cosines = unit @ unit[word]
     cosines[word] = -torch.inf
@@ -209,29 +390,112 @@ def most_similar(
 
 
 def complete_analogies(
-    vectors: Float[Tensor, "words dim"], questions: Int[Tensor, "questions 3"]
+    vectors: Float[Tensor, "vocab dim"], questions: Int[Tensor, "questions 3"]
 ) -> Int[Tensor, " questions"]:
-    """Answer "a is to b as c is to ...": the word nearest to b - a + c, of vectors of length 1, other than these three.
+    """Return the answers of analogies "a is to b as c is to ..." (3CosAdd).
 
-    Without that exception the answer would often be b or c itself.
+    That is the word nearest to b - a + c, of vectors of norm 1, other than these three:
+    without that exception it would often be b or c itself.
+
+    Args:
+        vectors: the embedding of each word.
+        questions: a, b and c in each row.
+
+    Raises:
+        TypeError: vectors are not floating point, or questions are not int64.
+        ValueError: vectors hold NaN or fewer than 4 words, or one of them has another
+            shape.
 
     Source: Mikolov, Yih and Zweig 2013, section 4; book equation (3.4.1g).
     """
+    _check_vectors(vectors)
+    _check_questions(vectors, questions)
     unit, answers = F.normalize(vectors), []
     for part in questions.split(512):
         a, b, c = unit[part].unbind(1)
-        cosines = (b - a + c) @ unit.T  # but for the length of b - a + c, which ranks all words alike
+        cosines = (b - a + c) @ unit.T  # times the norm of b - a + c, the same for all
         answers.append(cosines.scatter(1, part, -torch.inf).argmax(1))
     return torch.cat(answers)
 
 
 def rank_correlation(x: Float[Tensor, " n"], y: Float[Tensor, " n"]) -> float:
-    """Correlate the ranks of two lists of numbers (Spearman): 1 if both order alike, -1 if they order the other way.
+    """Return Spearman's rank correlation of two lists of numbers.
 
-    Equal numbers share the mean of their ranks.
+    It is 1 if both order alike, -1 if they order the other way. Equal numbers share the
+    mean of their ranks.
+
+    Args:
+        x: numbers.
+        y: as many.
+
+    Returns:
+        The correlation; NaN if all numbers of one list are equal.
+
+    Raises:
+        ValueError: x or y holds NaN, which has no rank, or they have different shapes.
     """
+    _check_ranked(x, y)
     ranks = []
     for values in (x, y):
         _, place, counts = values.unique(return_inverse=True, return_counts=True)
         ranks.append((counts.cumsum(0) - (counts - 1) / 2).double()[place])
     return torch.corrcoef(torch.stack(ranks))[0, 1].item()
+
+
+def _check_words(**words: Tensor) -> None:
+    """Refuse what is not one row of int64, or several of one shape."""
+    check_same_shape(**words)
+    for name, value in words.items():
+        check_shape(name, value, "batch")
+        if value.dtype != torch.int64:
+            raise TypeError(f"{name} must be int64: got {value.dtype}")
+
+
+def _check_negatives(negatives: Tensor) -> None:
+    """Refuse what is not one row of int64, with a negative at least."""
+    _check_words(negatives=negatives)
+    if len(negatives) < 1:
+        raise ValueError("negatives must hold a word: got none")
+
+
+def _check_counts(counts: Tensor) -> None:
+    """Refuse what does not count words; this looks at the values."""
+    check_shape("counts", counts, "vocab")
+    check_integer(counts=counts)
+    if (counts < 0).any() or not (counts > 0).any():
+        raise ValueError("counts must be at least 0, and one of them more: got others")
+
+
+def _check_training(
+    model: SkipGram, counts: Tensor, lr: float, batch_size: int, shared_negatives: int
+) -> None:
+    """Refuse arguments of a training that are out of range."""
+    check_shape("counts", counts, len(model.centre))
+    if not lr > 0 or min(batch_size, shared_negatives) < 1:
+        raise ValueError(
+            "lr must be greater than 0, batch_size and shared_negatives at least 1: "
+            f"got {lr=}, {batch_size=}, {shared_negatives=}"
+        )
+
+
+def _check_vectors(vectors: Tensor) -> None:
+    """Refuse what is not a table of vectors; this looks at the values."""
+    check_shape("vectors", vectors, "vocab", "dim")
+    check_floating(vectors=vectors)
+    check_no_nan(vectors=vectors)
+
+
+def _check_questions(vectors: Tensor, questions: Tensor) -> None:
+    """Refuse questions that are not three words each, or cannot be answered."""
+    check_shape("questions", questions, "questions", 3)
+    if questions.dtype != torch.int64:
+        raise TypeError(f"questions must be int64: got {questions.dtype}")
+    if len(vectors) < 4:
+        raise ValueError(f"vectors must hold 4 words or more: got {len(vectors)}")
+
+
+def _check_ranked(x: Tensor, y: Tensor) -> None:
+    """Refuse what has no ranks to correlate; this looks at the values."""
+    check_shape("x", x, "n")
+    check_same_shape(x=x, y=y)
+    check_no_nan(x=x, y=y)

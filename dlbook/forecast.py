@@ -1,21 +1,22 @@
-"""What stands on a recurrent network: the output of each step, and the article's forecaster; and PyTorch's layers."""
+"""The output of each time step, and a forecaster: an LSTM with a dense layer."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dlbook.activations import relu, tanh
+from dlbook._check import check_dtype, check_last_axes, check_shape, check_whole
+from dlbook.fused import FusedRecurrent
 from dlbook.network import Dense, Elementwise, glorot_uniform_
 from dlbook.recurrent import Cell, LSTMCell, Recurrent
 
 
 class Readout(nn.Module):
-    """The output of each step: o_t = f(W_ho h_t + W_xo x_t + b_o), the article's form, or the usual one.
+    """The output layer: o_t = f(W_ho h_t + W_xo x_t + b_o), or without x and f.
 
-    The usual form has neither W_xo nor f: the state knows what it has read, and scores need no squashing.
+    The second form is the usual one: the state knows what it has read, and logits need
+    no nonlinearity.
 
     Source: book equations (3.3.2a) and (3.3.2b).
     """
@@ -28,12 +29,22 @@ class Readout(nn.Module):
         activation: Elementwise | None = None,
         init: Callable[[Tensor], None] = glorot_uniform_,
     ):
-        """Make the weights; `inputs` is the number of features of x_t, 0 for the usual form, and `activation` is f."""
+        """Make the weights; the bias is zero.
+
+        Args:
+            hidden: units of the state h_t.
+            outputs: numbers in o_t.
+            inputs: features of x_t, or 0 for the usual form.
+            activation: f, or None for the usual form.
+            init: fills each of the matrices in place.
+
+        Raises:
+            TypeError: A size is no whole number.
+            ValueError: hidden or outputs is less than 1, or inputs less than 0.
+        """
         super().__init__()
-        if min(hidden, outputs) < 1 or inputs < 0:
-            raise ValueError(
-                f"hidden and outputs must be at least 1, and inputs at least 0: got {hidden=}, {outputs=}, {inputs=}"
-            )
+        check_whole(1, hidden=hidden, outputs=outputs)
+        check_whole(0, inputs=inputs)
         self.weight_ho = nn.Parameter(torch.empty(outputs, hidden))
         self.weight_xo = nn.Parameter(torch.empty(outputs, inputs)) if inputs else None
         self.bias = nn.Parameter(torch.zeros(outputs))
@@ -43,22 +54,47 @@ class Readout(nn.Module):
                 init(weight)
 
     def forward(
-        self, h: Float[Tensor, "*batch hidden"], x: Float[Tensor, "*batch inputs"] | None = None
+        self,
+        h: Float[Tensor, "*batch hidden"],
+        x: Float[Tensor, "*batch inputs"] | None = None,
     ) -> Float[Tensor, "*batch outputs"]:
-        """Return o_t for one step or for all at once."""
-        if (x is None) != (self.weight_xo is None):
-            got = "none" if x is None else tuple(x.shape)
-            raise ValueError(f"x must be given in the article's form, made with inputs, and in no other: got {got}")
+        """Return o_t, for one time step or for all at once.
+
+        Args:
+            h: the states.
+            x: the inputs of the same time steps, if the layer was made with `inputs`.
+
+        Raises:
+            TypeError: h or x is of another type than the weights.
+            ValueError: x is missing or unexpected, or h or x has another shape.
+        """
+        _check_readout(h, x, self.weight_ho, self.weight_xo)
         z = h @ self.weight_ho.T + self.bias
         if x is not None and self.weight_xo is not None:
             z = z + x @ self.weight_xo.T
         return z if self.activation is None else self.activation(z)
 
 
-class Forecaster(nn.Module):
-    """The article's network: an LSTM reads a window of measurements, and a dense layer forecasts from its last state.
+def _check_readout(
+    h: Tensor, x: Tensor | None, weight_ho: Tensor, weight_xo: Tensor | None
+) -> None:
+    """Refuse states and inputs that do not belong together or not to the weights."""
+    if (x is None) != (weight_xo is None):
+        got = "none" if x is None else tuple(x.shape)
+        raise ValueError(
+            f"x must be given if the layer has inputs, else not: got {got}"
+        )
+    check_last_axes("h", h, weight_ho.shape[1])
+    check_dtype("h", h, weight_ho)
+    if x is not None and weight_xo is not None:
+        check_shape("x", x, *h.shape[:-1], weight_xo.shape[1])
+        check_dtype("x", x, weight_xo)
 
-    On one feature it has 10,400 + 51 parameters, as in Keras.
+
+class Forecaster(nn.Module):
+    """An LSTM over a window of measurements, and a dense layer on its last state.
+
+    On one feature it has 10,400 + 51 parameters, as the article's network in Keras.
     """
 
     def __init__(
@@ -72,42 +108,32 @@ class Forecaster(nn.Module):
         """Make the layers.
 
         Args:
-            inputs: features of one step.
+            inputs: features of one time step.
             hidden: units of the recurrent layer.
             outputs: numbers to forecast, such as one for each horizon or quantile.
             cell: makes the recurrent cell, as in `Recurrent`.
-            fused: lets PyTorch's own layer compute, with the same weights, which is faster.
+            fused: lets PyTorch's own layer compute, with the same weights, but faster.
+
+        Raises:
+            TypeError: A size is no whole number.
+            ValueError: A size is less than 1, or PyTorch has no such layer.
         """
         super().__init__()
         recurrent = Recurrent(cell, inputs, hidden)
         self.output = Dense(hidden, outputs, glorot_uniform_)
-        self.recurrent = as_torch(recurrent) if fused else recurrent
+        self.recurrent = FusedRecurrent(recurrent) if fused else recurrent
 
-    def forward(self, x: Float[Tensor, "batch steps inputs"]) -> Float[Tensor, "batch outputs"]:
-        """Return the forecasts for a batch of windows."""
-        h, _ = self.recurrent(x)  # (batch, steps, hidden)
+    def forward(
+        self, x: Float[Tensor, "batch length inputs"]
+    ) -> Float[Tensor, "batch outputs"]:
+        """Return the forecasts.
+
+        Args:
+            x: windows of measurements.
+
+        Raises:
+            TypeError: x is of another type than the weights.
+            ValueError: x has another shape.
+        """
+        h, _ = self.recurrent(x)  # (batch, length, hidden)
         return self.output(h[:, -1])
-
-
-@torch.no_grad()
-def as_torch(ours: Recurrent) -> nn.RNNBase:
-    """Give PyTorch's layer with the weights of ours: the same numbers, computed in one piece instead of a loop.
-
-    Where a cell has one vector of biases, PyTorch's second one is zero and is not trained.
-    """
-    first, layers = ours.cells[0], len(ours.cells) // ours.directions
-    options = dict[str, Any](num_layers=layers, bidirectional=ours.directions == 2, batch_first=True)
-    if first.gates == "h":
-        functions = {tanh: "tanh", torch.tanh: "tanh", relu: "relu", torch.relu: "relu"}
-        if first.activation not in functions:
-            raise ValueError(f"activation must be tanh or relu for PyTorch's layer: got {first.activation}")
-        options["nonlinearity"] = functions[first.activation]
-    kind = {"h": nn.RNN, "ifgo": nn.LSTM, "rzn": nn.GRU}[first.gates]
-    theirs = kind(first.inputs, first.hidden, **options).to(first.weight_hh)
-    for number, cell in enumerate(ours.cells):
-        layer, reverse = divmod(number, ours.directions)
-        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-            parameter = theirs.get_parameter(f"{name}_l{layer}{'_reverse' * reverse}")
-            parameter.copy_(0 * cell.bias_ih if getattr(cell, name) is None else getattr(cell, name))
-            parameter.requires_grad_(getattr(cell, name) is not None)
-    return theirs

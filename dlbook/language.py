@@ -1,30 +1,32 @@
-"""Recurrent language models: how likely each symbol is to come next, and how well that is known on a new text.
+"""Recurrent language models: how probable each token is to come next, measured in bits.
 
-A symbol is a character or a word, given as a number. Sequences are (batch, steps).
+A token is a character or a word, given as a number. Sequences are (batch, length).
 """
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dlbook.forecast import as_torch
+from dlbook._check import check_integer, check_shape, check_whole
+from dlbook.fused import FusedRecurrent
 from dlbook.losses import cross_entropy
 from dlbook.network import Dense, Dropout, glorot_uniform_
-from dlbook.recurrent import Cell, LSTMCell, Recurrent
+from dlbook.recurrent import Cell, LayerStates, LSTMCell, Recurrent
 
-Logits = Float[Tensor, "batch steps symbols"]
-Chunks = list[tuple[Int[Tensor, "batch _"], Int[Tensor, "batch _"]]]  # tokens, and those that follow them
+Logits = Float[Tensor, "batch length vocab"]
+Chunks = list[tuple[Int[Tensor, "batch _"], Int[Tensor, "batch _"]]]  # tokens, the next
 
 
 class ScaledEmbedding(nn.Embedding):
-    """Vectors of tokens that start with length 1 or so and go into the network multiplied by √dim.
+    """An embedding of norm 1 or so at first, multiplied by √dim on the way in.
 
-    The network then gets numbers about as large as 1, while the same matrix, tied, can score the tokens at its end.
+    The network then gets numbers about as large as 1, while the same matrix, tied, can
+    make the logits at its end.
 
     Source: Vaswani et al. 2017, section 3.4.
     """
@@ -33,15 +35,33 @@ class ScaledEmbedding(nn.Embedding):
         """Draw each number with variance 1/dim."""
         nn.init.normal_(self.weight, std=self.embedding_dim**-0.5)
 
+    def tie_(self, output: Dense) -> None:
+        """Share the weights of an output layer, drawn anew as those of an embedding.
+
+        Args:
+            output: the layer that makes the logits.
+        """
+        self.weight = output.weight
+        self.reset_parameters()
+
     def forward(self, tokens: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch dim"]:
-        """Look the vectors up."""
-        return F.embedding(tokens, self.weight) * self.embedding_dim**0.5
+        """Return the vectors of tokens, times √dim.
+
+        Args:
+            tokens: their numbers.
+
+        Raises:
+            TypeError: tokens holds no integers.
+        """
+        check_integer(tokens=tokens)
+        return F.embedding(tokens.long(), self.weight) * self.embedding_dim**0.5
 
 
 class LanguageModel(nn.Module):
-    """Read a text symbol by symbol, and score after each one every symbol as the next.
+    """A recurrent language model: embedding, recurrent layers and output layer.
 
-    Its state, a tensor or a tuple of tensors (batch, cells, hidden), lets it go on where it ended; None begins anew.
+    Its state, a tuple of tensors (batch, cells, hidden), lets it continue where it
+    ended; None begins anew.
     """
 
     def __init__(
@@ -58,109 +78,186 @@ class LanguageModel(nn.Module):
         """Make the layers.
 
         Args:
-            vocab_size: how many different ones there are.
+            vocab_size: how many different tokens there are.
             dim: the width of their embeddings.
-            hidden, layers, cell: as in `Recurrent`.
-            dropout: the share of embeddings and of outputs that is silenced in training.
-            tied: scores symbols by their embeddings instead of by weights of their own; dim is then hidden.
-            fused: lets PyTorch's own layer compute, with the same weights, which is faster.
+            hidden: units of each recurrent layer.
+            layers: how many recurrent layers stand on one another.
+            cell: makes a recurrent cell, as in `Recurrent`.
+            dropout: the probability p of dropout on embeddings and outputs.
+            tied: uses the embeddings as the weights of the output; dim is then hidden.
+            fused: lets PyTorch's own layer compute, with the same weights, but faster.
+
+        Raises:
+            TypeError: A size is no whole number.
+            ValueError: A size is less than 1, tied sizes differ, dropout is no
+                probability below 1, or PyTorch has no such layer.
         """
         super().__init__()
-        if vocab_size < 1 or (tied and dim != hidden):
-            raise ValueError(f"vocab_size must be at least 1, and dim hidden if tied: got {vocab_size=}, {dim=}, {hidden=}")
+        check_whole(1, vocab_size=vocab_size)
+        if tied and dim != hidden:
+            raise ValueError(f"dim must be hidden if tied: got {dim=}, {hidden=}")
         recurrent = Recurrent(cell, dim, hidden, layers)
         self.embedding = ScaledEmbedding(vocab_size, dim)
         self.dropout = Dropout(dropout)
         self.output = Dense(hidden, vocab_size, glorot_uniform_)
         if tied:
-            self.embedding.weight = self.output.weight
-            self.embedding.reset_parameters()
-        self.recurrent = as_torch(recurrent) if fused else recurrent
+            self.embedding.tie_(self.output)
+        self.recurrent = FusedRecurrent(recurrent) if fused else recurrent
 
-    def forward(self, tokens: Int[Tensor, "batch steps"], state: Any = None) -> tuple[Logits, Any]:
-        """Return the scores of what follows each token, and the state at the end, with which it goes on."""
-        h, state = self.recurrent(self.dropout(self.embedding(tokens)), _batch_first(state))  # (batch, steps, hidden)
-        return self.output(self.dropout(h)), _batch_first(state)
+    def forward(
+        self, tokens: Int[Tensor, "batch length"], state: LayerStates | None = None
+    ) -> tuple[Logits, LayerStates]:
+        """Return the logits of what follows each token, and the state after the last.
 
-    def prefill(self, prompt: Int[Tensor, "batch steps"]) -> Any:
-        """Read the beginnings of texts, all but their last tokens, with which `step` goes on."""
+        Args:
+            tokens: at least one in each row.
+            state: as returned before, to continue there; None begins anew.
+
+        Raises:
+            TypeError: tokens holds no integers.
+            ValueError: tokens or state has another shape.
+        """
+        _check_tokens("tokens", tokens)
+        h, state = self.recurrent(self.dropout(self.embedding(tokens)), state)
+        return self.output(self.dropout(h)), state
+
+    def prefill(self, prompt: Int[Tensor, "batch length"]) -> LayerStates:
+        """Return the state after a prompt, with which `step` continues.
+
+        Args:
+            prompt: all tokens but the last, which `step` reads.
+        """
         return self(prompt)[1]
 
-    def step(self, state: Any, token: Int[Tensor, " batch"]) -> tuple[Float[Tensor, "batch symbols"], Any]:
-        """Read one token of each text and score the next, as `dlbook.text.decode` wants it; None begins anew."""
-        scores, state = self(token[:, None], state)
-        return scores[:, 0], state
+    def step(
+        self, state: LayerStates | None, token: Int[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, "batch vocab"], LayerStates]:
+        """Return the logits after one more token, and the state: a step of decoding.
 
-
-def _each(function: Callable[[Tensor], Tensor], state: Any) -> Any:
-    """Apply a function to every tensor of a state."""
-    if isinstance(state, tuple):
-        return tuple(function(part) for part in state)
-    return None if state is None else function(state)
-
-
-def _batch_first(state: Any) -> Any:
-    """Swap the first two axes of a state: recurrent layers want (cells, batch, hidden), decoding the batch first."""
-    return _each(lambda part: part.transpose(0, 1).contiguous(), state)
-
-
-def _detach(state: Any) -> Any:
-    """Keep what a state holds but not how it came about: no gradient flows further back."""
-    return _each(Tensor.detach, state)
+        Args:
+            state: as returned before; None begins anew.
+            token: one for each row.
+        """
+        logits, state = self(token[:, None], state)
+        return logits[:, 0], state
 
 
 def chunks(tokens: Int[Tensor, " tokens"], batch_size: int, length: int) -> Chunks:
-    """Cut one long text into `batch_size` strips, and these into chunks that follow one another.
+    """Cut one long text into parallel strips, and these into consecutive chunks.
 
-    Row b of a chunk goes on where row b of the chunk before it ended, so that the state can be carried on. What does
-    not fill the strips is left out, and the last chunk may have fewer steps.
+    Row b of a chunk continues row b of the chunk before it, so that the state can be
+    carried on. What does not fill the strips is left out, and the last chunk may be
+    shorter.
+
+    Args:
+        tokens: the text.
+        batch_size: how many strips there are, the rows of each chunk.
+        length: tokens in a row of a chunk.
 
     Returns:
         For each chunk the tokens and those that follow them, the targets.
+
+    Raises:
+        TypeError: tokens holds no integers.
+        ValueError: A size is less than 1, or there are too few tokens.
     """
-    if batch_size < 1 or length < 1 or len(tokens) <= batch_size:
-        sizes = f"{batch_size=}, {length=} and {len(tokens)} tokens"
-        raise ValueError(f"batch_size and length must be at least 1, and tokens more than batch_size: got {sizes}")
+    check_shape("tokens", tokens, "tokens")
+    check_integer(tokens=tokens)
+    check_whole(1, batch_size=batch_size, length=length)
+    if len(tokens) <= batch_size:
+        raise ValueError(
+            f"tokens must be more than {batch_size=}: got {len(tokens)} tokens"
+        )
     columns = (len(tokens) - 1) // batch_size
-    x, target = (part[: batch_size * columns].view(batch_size, columns) for part in (tokens[:-1], tokens[1:]))
+    x, target = (
+        part[: batch_size * columns].view(batch_size, columns)
+        for part in (tokens[:-1].long(), tokens[1:].long())
+    )
     return list(zip(x.split(length, 1), target.split(length, 1), strict=True))
 
 
 def chunk_losses(model: LanguageModel, parts: Chunks) -> Iterator[Tensor]:
-    """Yield the loss of each chunk in nats per symbol; the state is carried on, but no gradient flows back with it.
+    """Yield the cross-entropy of each chunk, carrying the state on without gradient.
 
-    This is truncated backpropagation through time: take a training step on each loss before asking for the next.
+    This is truncated backpropagation through time: take an optimiser step on each loss
+    before asking for the next.
+
+    Args:
+        model: its state is carried on from chunk to chunk, detached.
+        parts: as `chunks` returned them.
+
+    Yields:
+        The losses, in nats per token.
 
     Source: Williams and Peng 1990.
     """
     state = None
     for tokens, target in parts:
-        scores, state = model(tokens, _detach(state))
-        yield cross_entropy(scores.flatten(0, 1), target.flatten())
+        logits, state = model(tokens, state)
+        yield cross_entropy(logits.flatten(0, 1), target.flatten())
+        state = tuple(part.detach() for part in state)
 
 
 @torch.no_grad()
-def bits_per_token(model: LanguageModel, tokens: Int[Tensor, " tokens"], batch_size: int = 1, length: int = 256) -> float:
-    """Return how many bits a text takes, per symbol after the first, if the model's predictions encode it.
+def bits_per_token(
+    model: LanguageModel,
+    tokens: Int[Tensor, " tokens"],
+    batch_size: int = 1,
+    length: int = 256,
+) -> float:
+    """Return the cross-entropy of a text in bits per token after the first.
+
+    So many bits does the text take, encoded by the model's predictions.
 
     Args:
-        tokens: the text, which the model reads with dropout switched off and its state carried on to the end.
-        batch_size: into how many strips to cut it, each read without what stands before it: more are faster, 1 is exact.
-        length: how much to read at once, which changes nothing in the result.
+        model: reads without dropout, its state carried on to the end.
+        tokens: the text.
+        batch_size: how many strips to cut it into, each read without what stands before
+            it: more are faster, 1 is exact.
+        length: tokens to read at once, which changes nothing in the result.
+
+    Raises:
+        TypeError: tokens holds no integers.
+        ValueError: A size is less than 1, or there are too few tokens.
 
     Source: Shannon 1951; book equation (3.4.2a).
     """
-    parts, training = chunks(tokens, batch_size, length), model.training
+    parts = chunks(tokens, batch_size, length)
+    with _evaluating(model):
+        losses = torch.stack(list(chunk_losses(model, parts))).tolist()
     sizes = [target.numel() for _, target in parts]
-    model.eval()
-    nats = sum(float(loss) * size for loss, size in zip(chunk_losses(model, parts), sizes, strict=True))
-    model.train(training)
+    nats = sum(loss * size for loss, size in zip(losses, sizes, strict=True))
     return nats / sum(sizes) / math.log(2)
 
 
 def perplexity(bits: float) -> float:
-    """Return between how many equally likely symbols a model chooses that needs so many bits per symbol.
+    """Return the perplexity: among how many equally likely tokens a model chooses.
+
+    Args:
+        bits: that the model needs per token.
 
     Source: Jelinek et al. 1977; book equation (3.4.2b).
     """
     return 2**bits
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Switch to evaluation mode; put back each layer's own mode at the end."""
+    modes = {layer: layer.training for layer in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for layer, training in modes.items():
+            layer.training = training
+
+
+def _check_tokens(name: str, tokens: Tensor) -> None:
+    """Refuse tokens that are not integers, or not (batch, length), or empty rows."""
+    check_shape(name, tokens, "batch", "length")
+    check_integer(**{name: tokens})
+    if tokens.shape[1] < 1:
+        raise ValueError(
+            f"{name} must have a length of 1 or more: got {tuple(tokens.shape)}"
+        )

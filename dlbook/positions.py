@@ -1,7 +1,8 @@
-"""Where a token stands: attention itself does not know, so positions are added to the tokens or turn queries and keys.
+"""Positions: sinusoidal, learnt and rotary, since attention itself ignores the order.
 
-Sinusoidal positions are waves of many lengths, learnt ones a vector for each place, and rotary ones a rotation by an
-angle that grows with the place, so that a query and a key compare by the distance between them.
+The sinusoidal positional encoding and learnt positions are added to the embeddings of
+tokens. The rotary position embedding rotates queries and keys, so that their inner
+product depends on the distance between them.
 """
 
 import math
@@ -10,73 +11,181 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from dlbook._check import check_integer, check_last_axes, check_shape, check_whole
+
 POSITIONS = ("learnt", "sinusoidal", "rotary", "none")
 
 
 def rotary_frequencies(dim: int) -> Float[Tensor, " pairs"]:
-    """Return how many radians one step turns each pair of numbers: from 1 down towards 1/10,000, in float64."""
+    """Return the angle per position of each pair of numbers, in radians.
+
+    Args:
+        dim: numbers in a vector, twice the pairs.
+
+    Returns:
+        10000^(-2i / dim) for each i < dim / 2, from 1 down, in float64 on the host.
+
+    Raises:
+        ValueError: `dim` is odd or less than 2.
+    """
     if dim < 2 or dim % 2:
-        raise ValueError(f"dim must be even and at least 2, since positions take numbers in pairs: got {dim}")
-    return 10_000.0 ** -(torch.arange(0, dim, 2, dtype=torch.float64) / dim)
+        raise ValueError(f"dim must be even and at least 2, for pairs: got {dim}")
+    exponents = torch.arange(0, dim, 2, dtype=torch.float64, device="cpu") / dim
+    return 10_000.0**-exponents
 
 
-def sinusoidal(length: int, dim: int, dtype: torch.dtype | None = None) -> Float[Tensor, "steps dim"]:
-    """Describe each place by sines and cosines of waves, the shortest 2π steps long, the longest less than 20,000 π.
+def sinusoidal(
+    length: int, dim: int, dtype: torch.dtype | None = None
+) -> Float[Tensor, "length dim"]:
+    """Return the sinusoidal positional encoding of each position.
+
+    Args:
+        length: number of positions, counted from 0.
+        dim: numbers in a vector: sines and cosines of wavelengths from 2π upwards,
+            the longest less than 20,000 π positions.
+        dtype: of the result; PyTorch's default if not given.
+
+    Raises:
+        ValueError: `length` is negative, or `dim` odd or less than 2.
 
     Source: Vaswani et al. 2017, section 3.5; book equation (3.4.4a).
     """
-    angles = torch.arange(length, dtype=torch.float64)[:, None] * rotary_frequencies(dim)  # (steps, dim / 2)
-    waves = torch.stack([angles.sin(), angles.cos()], 2)  # (steps, dim / 2, 2)
-    return waves.flatten(1).to(dtype or torch.get_default_dtype())
+    angles = _angles(length, dim)  # (length, dim / 2)
+    waves = torch.stack([angles.sin(), angles.cos()], 2)  # (length, dim / 2, 2)
+    return _to_default(waves.flatten(1), dtype)
 
 
-def apply_rotary(x: Float[Tensor, "*batch steps d"], offset: int = 0) -> Float[Tensor, "*batch steps d"]:
-    """Turn each pair of numbers in a vector by an angle that grows with its place; `offset` is the first one's.
+class RotaryEmbedding(nn.Module):
+    """Rotary position embedding: rotate pairs of numbers by angles that grow with t.
 
-    The inner product of a turned query and a turned key depends on their distance, not on where they stand.
+    The inner product of a rotated query and a rotated key depends on the distance of
+    their positions t, and not on where they stand.
 
     Source: Su et al. 2021, section 3.2.2; book equation (3.4.4b).
     """
-    places = torch.arange(offset, offset + x.shape[-2], dtype=torch.float64)
-    angles = places[:, None] * rotary_frequencies(x.shape[-1])  # (steps, d / 2)
-    cos, sin = angles.cos().to(x), angles.sin().to(x)  # computed on the CPU: not every device has float64
-    even, odd = x[..., 0::2], x[..., 1::2]  # (*batch, steps, d / 2) each
-    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2)
+
+    def __init__(self, dim: int, max_length: int, dtype: torch.dtype | None = None):
+        """Compute the tables of cosines and sines.
+
+        Args:
+            dim: numbers in a vector, those of one head.
+            max_length: number of positions.
+            dtype: of the tables; PyTorch's default if not given.
+
+        Raises:
+            ValueError: `dim` is odd or less than 2, or `max_length` is negative.
+        """
+        super().__init__()
+        angles = _angles(max_length, dim)  # (max_length, dim / 2)
+        cos, sin = _to_default(angles.cos(), dtype), _to_default(angles.sin(), dtype)
+        self.cos = nn.Buffer(cos, persistent=False)
+        self.sin = nn.Buffer(sin, persistent=False)
+
+    def forward(
+        self, x: Float[Tensor, "*batch length dim"], offset: int = 0
+    ) -> Float[Tensor, "*batch length dim"]:
+        """Return the vectors rotated, the first of which has the position `offset`.
+
+        Raises:
+            ValueError: `x` has another dim, or positions outside 0 ... max_length - 1.
+        """
+        check_last_axes("x", x, "length", 2 * self.cos.shape[1])
+        end = offset + x.shape[-2]
+        _check_positions("x", offset, end, len(self.cos))
+        cos, sin = self.cos[offset:end], self.sin[offset:end]  # (length, dim / 2)
+        even, odd = x[..., 0::2], x[..., 1::2]  # (*batch, length, dim / 2)
+        rotated = even * cos - odd * sin, even * sin + odd * cos
+        return torch.stack(rotated, -1).flatten(-2)
 
 
 class TokenEmbedding(nn.Module):
-    """Turn tokens into vectors that also tell where they stand."""
+    """Embeddings of tokens, to which those of their positions are added."""
 
-    places: Tensor | None
+    positions: Tensor | None
 
-    def __init__(self, vocab_size: int, dim: int, max_length: int, positions: str = "learnt", scaled: bool = False):
-        """Make the vectors.
+    def __init__(
+        self,
+        vocab_size: int,
+        dim: int,
+        max_length: int,
+        positions: str = "learnt",
+    ):
+        """Make the embeddings.
 
         Args:
-            vocab_size: how many tokens there are.
+            vocab_size: number of tokens.
+            dim: numbers in an embedding.
             max_length: the longest sequence.
-            positions: "learnt", "sinusoidal", or "rotary" and "none", which add nothing here.
-            scaled: multiplies the tokens' vectors by √dim, as in the first Transformer, where they are small since
-                the output has the same.
+            positions: "learnt" or "sinusoidal"; "rotary" and "none" add nothing here.
+                With "sinusoidal", the embeddings of tokens are multiplied by √dim, as
+                in the first Transformer: initially they are small beside the positions.
+
+        Raises:
+            ValueError: A size is less than 1, or `positions` is none of these.
         """
         super().__init__()
-        if min(vocab_size, dim, max_length) < 1:
-            raise ValueError(f"vocab_size, dim and max_length must be at least 1: got {vocab_size=}, {dim=}, {max_length=}")
+        check_whole(1, vocab_size=vocab_size, dim=dim, max_length=max_length)
         if positions not in POSITIONS:
-            raise ValueError(f"positions must be one of {', '.join(POSITIONS)}: got {positions}")
-        self.max_length, self.scale = max_length, math.sqrt(dim) if scaled else 1.0
-        self.tokens = nn.Embedding(vocab_size, dim)
-        self.register_buffer("places", sinusoidal(max_length, dim) if positions == "sinusoidal" else None, persistent=False)
+            options = ", ".join(POSITIONS)
+            raise ValueError(f"positions must be one of {options}: got {positions}")
+        self.tokens, self.max_length = nn.Embedding(vocab_size, dim), max_length
+        self.scale = math.sqrt(dim) if positions == "sinusoidal" else 1.0
         if positions == "learnt":
-            self.places = nn.Parameter(torch.randn(max_length, dim))
+            self.positions = nn.Parameter(torch.randn(max_length, dim))
+        elif positions == "sinusoidal":
+            self.positions = nn.Buffer(sinusoidal(max_length, dim), persistent=False)
+        else:
+            self.positions = None
 
-    def forward(self, tokens: Int[Tensor, "batch steps"], offset: int = 0) -> Float[Tensor, "batch steps dim"]:
-        """Look up the vectors of tokens, the first of which stands at `offset`.
+    def forward(
+        self, tokens: Int[Tensor, "batch length"], offset: int = 0, name: str = "tokens"
+    ) -> Float[Tensor, "batch length dim"]:
+        """Return the embeddings of tokens at positions from `offset` on.
 
-        Errors: ValueError if a sequence is longer than those that the positions were made for.
+        Args:
+            tokens: of any integer type.
+            offset: the position of the first.
+            name: what errors call the tokens.
+
+        Raises:
+            TypeError: `tokens` holds no integers.
+            ValueError: `tokens` does not have the shape (batch, length), is longer than
+                `max_length`, or, on the CPU, has one that is not below `vocab_size`.
         """
+        check_integer(**{name: tokens})
+        check_shape(name, tokens, "batch", "length")
         end = offset + tokens.shape[1]
-        if end > self.max_length:
-            raise ValueError(f"tokens must have at most {self.max_length} max_length: got {end}")
-        x = self.scale * self.tokens(tokens)
-        return x if self.places is None else x + self.places[offset:end]
+        _check_positions(name, offset, end, self.max_length)
+        x = self.scale * _look_up(name, self.tokens, tokens)
+        return x if self.positions is None else x + self.positions[offset:end]
+
+
+def _angles(length: int, dim: int) -> Float[Tensor, "length pairs"]:
+    """Return position × frequency in float64, on the host: some devices lack it."""
+    check_whole(0, length=length)
+    positions = torch.arange(length, dtype=torch.float64, device="cpu")
+    return positions[:, None] * rotary_frequencies(dim)
+
+
+def _to_default(x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Move a table to PyTorch's default device and a type, the default if not given."""
+    return x.to(torch.get_default_device(), dtype or torch.get_default_dtype())
+
+
+def _look_up(
+    name: str, table: nn.Embedding, tokens: Int[Tensor, "batch length"]
+) -> Float[Tensor, "batch length dim"]:
+    """Return the embeddings of tokens; a GPU reports a wrong one itself, and late."""
+    try:
+        return table(tokens.long())
+    except IndexError:
+        rule = f"{name} must be between 0 and {table.num_embeddings - 1}"
+        got = f"{int(tokens.min())} to {int(tokens.max())}"
+        raise ValueError(f"{rule}: got {got}") from None
+
+
+def _check_positions(name: str, offset: int, end: int, max_length: int) -> None:
+    """Refuse positions for which there is no embedding."""
+    check_whole(0, offset=offset)
+    if end > max_length:
+        raise ValueError(f"{name} must have at most {max_length} positions: got {end}")

@@ -1,33 +1,46 @@
-"""A recurrent translator: an encoder reads the source both ways, a decoder attends to it and writes the target.
+"""A recurrent translator: a bidirectional encoder, and a decoder with attention to it.
 
-Sentences are (batch, steps) numbers of words, filled up with the number of no word, `pad`, after their end.
+Sentences are (batch, length) numbers of tokens, padded after their end with `pad`.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from dlbook._check import check_whole
 from dlbook.attention import attend
-from dlbook.forecast import as_torch
-from dlbook.language import ScaledEmbedding
+from dlbook.fused import FusedRecurrent
+from dlbook.language import ScaledEmbedding, _check_tokens
+from dlbook.masks import length_mask
 from dlbook.network import Dense, Dropout, glorot_uniform_
-from dlbook.recurrent import GRUCell, Recurrent
+from dlbook.recurrent import GRUCell, LayerStates, Recurrent
 
-# What the decoder's GRU keeps, (batch, hidden), the memory, (batch, sources, width), and where that is no padding.
-DecoderState = tuple[Float[Tensor, "batch hidden"], Float[Tensor, "batch sources width"], Bool[Tensor, "batch sources"]]
+
+class DecoderState(NamedTuple):
+    """The state of the decoder between two tokens of the target."""
+
+    hidden: LayerStates  # of the decoder's GRU
+    memory: Float[Tensor, "batch source width"]  # the outputs of the encoder
+    mask: Bool[Tensor, "batch source"]  # False in the padding of the source
 
 
 class AdditiveAttention(nn.Module):
-    """Average the memory, weighted by a small network that scores how well each step of it matches a state.
+    """Additive (Bahdanau) attention: a small network scores each pair of positions.
 
-    Source: Bahdanau, Cho and Bengio 2015, appendix A.1.2; book equations (3.4.6b) and (3.4.6c).
+    Source: Bahdanau, Cho and Bengio 2015, appendix A.1.2; book equations (3.4.6b) and
+    (3.4.6c).
     """
 
     def __init__(self, hidden: int, width: int):
-        """Make the weights, for states of width `hidden` and a memory of width `width`."""
+        """Make the weights.
+
+        Args:
+            hidden: the width of the decoder's states.
+            width: the width of the memory.
+        """
         super().__init__()
         self.of_state = Dense(hidden, hidden, glorot_uniform_)  # W s + b
         self.of_memory = nn.Parameter(torch.empty(hidden, width))  # U
@@ -37,70 +50,111 @@ class AdditiveAttention(nn.Module):
 
     def forward(
         self,
-        states: Float[Tensor, "batch targets hidden"],
-        memory: Float[Tensor, "batch sources width"],
-        mask: Bool[Tensor, "batch 1 sources"],
-    ) -> tuple[Float[Tensor, "batch targets width"], Float[Tensor, "batch targets sources"]]:
-        """Return what each state attends to, and the weights, which are zero in the padding."""
+        states: Float[Tensor, "batch target hidden"],
+        memory: Float[Tensor, "batch source width"],
+        mask: Bool[Tensor, "batch 1 source"],
+    ) -> tuple[
+        Float[Tensor, "batch target width"], Float[Tensor, "batch target source"]
+    ]:
+        """Return the context of each state, and the attention weights.
+
+        Args:
+            states: of the decoder, the queries.
+            memory: of the encoder, keys and values at once.
+            mask: False in the padding, whose weights are zero.
+        """
         pairs = self.of_state(states)[:, :, None] + (memory @ self.of_memory.T)[:, None]
-        scores = (torch.tanh(pairs) @ self.v.T)[..., 0]  # (batch, targets, sources)
+        scores = (torch.tanh(pairs) @ self.v.T)[..., 0]  # (batch, target, source)
         weights = scores.masked_fill(~mask, -torch.inf).softmax(-1)
         return weights @ memory, weights
 
 
 class GeneralAttention(nn.Module):
-    """Average the memory as scaled dot-product attention does, the query being a linear map of the state.
+    """General (Luong) attention: scaled dot products with a linear map of the state.
 
-    Source: Luong, Pham and Manning 2015, equation (8); the scale is that of book equation (3.4.3b).
+    Source: Luong, Pham and Manning 2015, equation (8); the scale is that of book
+    equation (3.4.3b).
     """
 
     def __init__(self, hidden: int, width: int):
-        """Make the weights, for states of width `hidden` and a memory of width `width`."""
+        """Make the weights.
+
+        Args:
+            hidden: the width of the decoder's states.
+            width: the width of the memory.
+        """
         super().__init__()
         self.query = nn.Parameter(torch.empty(width, hidden))
         glorot_uniform_(self.query)
 
     def forward(
         self,
-        states: Float[Tensor, "batch targets hidden"],
-        memory: Float[Tensor, "batch sources width"],
-        mask: Bool[Tensor, "batch 1 sources"],
-    ) -> tuple[Float[Tensor, "batch targets width"], Float[Tensor, "batch targets sources"]]:
-        """Return what each state attends to, and the weights, which are zero in the padding."""
+        states: Float[Tensor, "batch target hidden"],
+        memory: Float[Tensor, "batch source width"],
+        mask: Bool[Tensor, "batch 1 source"],
+    ) -> tuple[
+        Float[Tensor, "batch target width"], Float[Tensor, "batch target source"]
+    ]:
+        """Return the context of each state, and the attention weights.
+
+        Args:
+            states: of the decoder, the queries.
+            memory: of the encoder, keys and values at once.
+            mask: False in the padding, whose weights are zero.
+        """
         return attend(states @ self.query.T, memory, memory, mask)
 
 
 class RecurrentEncoder(nn.Module):
-    """Read sentences in both directions with GRUs, so that each step of the memory knows what stands around it."""
+    """A bidirectional GRU over the source; its outputs are the memory."""
 
-    def __init__(self, vocab_size: int, dim: int, hidden: int, dropout: float = 0.0, fused: bool = True):
-        """Make the layers; the arguments are those of `RecurrentTranslator`."""
+    def __init__(
+        self,
+        vocab_size: int,
+        dim: int,
+        hidden: int,
+        dropout: float = 0.0,
+        fused: bool = True,
+    ):
+        """Make the layers.
+
+        Args:
+            vocab_size: how many different tokens the source language has.
+            dim: the width of their embeddings.
+            hidden: units of each direction.
+            dropout: the probability p of dropout on embeddings.
+            fused: lets PyTorch's own layer compute, with the same weights, but faster.
+        """
         super().__init__()
         self.embedding = ScaledEmbedding(vocab_size, dim)
         self.dropout = Dropout(dropout)
         recurrent = Recurrent(GRUCell, dim, hidden, directions=2)
-        self.recurrent = as_torch(recurrent) if fused else recurrent
+        self.recurrent = FusedRecurrent(recurrent) if fused else recurrent
 
     def forward(
-        self, source: Int[Tensor, "batch sources"], lengths: Int[Tensor, " batch"]
-    ) -> tuple[Float[Tensor, "batch sources width"], Float[Tensor, "batch width"]]:
-        """Return the memory, both directions side by side and zero in the padding, and where both ended."""
-        if (lengths < 1).any():
-            raise ValueError(f"lengths must be at least 1, a word in each sentence: got {lengths.tolist()}")
+        self, source: Int[Tensor, "batch source"], lengths: Int[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, "batch source width"], Float[Tensor, "batch width"]]:
+        """Return the memory, both directions concatenated, and the last state of both.
+
+        Args:
+            source: sentences, padded after their end.
+            lengths: of the sentences; the memory is zero in the padding.
+
+        Raises:
+            TypeError: source or lengths holds no integers.
+            ValueError: lengths do not fit the source.
+        """
+        _check_tokens("source", source)
         x = self.dropout(self.embedding(source))
-        if isinstance(self.recurrent, Recurrent):
-            memory, (ends,) = self.recurrent(x, None, lengths)  # ends: (2, batch, hidden)
-        else:
-            packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
-            packed, ends = self.recurrent(packed)
-            memory, _ = pad_packed_sequence(packed, batch_first=True, total_length=source.shape[1])
-        return memory, torch.cat([*ends], 1)
+        memory, (ends,) = self.recurrent(x, None, lengths)  # ends: (batch, 2, hidden)
+        return memory, ends.flatten(1)
 
 
 class RecurrentDecoder(nn.Module):
-    """Read the target so far with a GRU, attend to the memory from each of its states, and score the next words.
+    """A GRU over the target so far, whose states attend to the memory; then logits.
 
-    The GRU does not wait for attention, so that all steps of a known target are computed at once.
+    The GRU does not wait for attention, so that all positions of a known target are
+    computed at once.
 
     Source: Luong, Pham and Manning 2015, section 3, without input feeding.
     """
@@ -115,33 +169,56 @@ class RecurrentDecoder(nn.Module):
         tied: bool = False,
         fused: bool = True,
     ):
-        """Make the layers; the arguments are those of `RecurrentTranslator`."""
+        """Make the layers.
+
+        Args:
+            vocab_size: how many different tokens the target language has.
+            dim: the width of their embeddings, and of what the output reads.
+            hidden: units of the GRU; the memory is twice as wide.
+            attention: made from the widths of states and memory.
+            dropout: the probability p of dropout on embeddings and outputs.
+            tied: uses the embeddings as the weights of the output.
+            fused: lets PyTorch's own layer compute, with the same weights, but faster.
+        """
         super().__init__()
         self.embedding = ScaledEmbedding(vocab_size, dim)
         self.dropout = Dropout(dropout)
         recurrent = Recurrent(GRUCell, dim, hidden)
-        self.recurrent = as_torch(recurrent) if fused else recurrent
+        self.recurrent = FusedRecurrent(recurrent) if fused else recurrent
         self.attention = attention(hidden, 2 * hidden)
         self.combine = Dense(3 * hidden, dim, glorot_uniform_)
         self.output = Dense(dim, vocab_size, glorot_uniform_)
         if tied:
-            self.embedding.weight = self.output.weight
-            self.embedding.reset_parameters()
+            self.embedding.tie_(self.output)
 
     def forward(
-        self, target: Int[Tensor, "batch targets"], state: DecoderState
-    ) -> tuple[Float[Tensor, "batch targets words"], Float[Tensor, "batch targets sources"], DecoderState]:
-        """Return the scores of what follows each word, the weights of attention, and the state after the last."""
-        s, memory, real = state
-        begin = s[None] if isinstance(self.recurrent, nn.GRU) else (s[None],)
-        states, _ = self.recurrent(self.dropout(self.embedding(target)), begin)  # (batch, targets, hidden)
-        context, weights = self.attention(states, memory, real[:, None])
-        combined = torch.tanh(self.combine(torch.cat([context, states], 2)))  # (batch, targets, dim)
-        return self.output(self.dropout(combined)), weights, (states[:, -1], memory, real)
+        self, target: Int[Tensor, "batch target"], state: DecoderState
+    ) -> tuple[
+        Float[Tensor, "batch target vocab"],
+        Float[Tensor, "batch target source"],
+        DecoderState,
+    ]:
+        """Return logits after each token, attention weights, and the state at the end.
+
+        Args:
+            target: the tokens so far.
+            state: as `RecurrentTranslator.encode` or this method returned it.
+
+        Raises:
+            TypeError: target holds no integers.
+            ValueError: target or state has another shape.
+        """
+        _check_tokens("target", target)
+        x = self.dropout(self.embedding(target))
+        states, hidden = self.recurrent(x, state.hidden)  # (batch, target, hidden)
+        context, weights = self.attention(states, state.memory, state.mask[:, None])
+        combined = torch.tanh(self.combine(torch.cat([context, states], 2)))
+        logits = self.output(self.dropout(combined))  # (batch, target, vocab)
+        return logits, weights, DecoderState(hidden, state.memory, state.mask)
 
 
 class RecurrentTranslator(nn.Module):
-    """Encoder and decoder as one: source and target words in, scores of the next target words out."""
+    """A recurrent encoder-decoder with attention, from source to target tokens."""
 
     def __init__(
         self,
@@ -158,36 +235,90 @@ class RecurrentTranslator(nn.Module):
         """Make the layers.
 
         Args:
-            source_vocab_size, target_vocab_size: how many words each language has.
-            dim: the width of embeddings, and of what is compared with each target word at the end.
+            source_vocab_size: how many different tokens the source language has.
+            target_vocab_size: how many the target language has.
+            dim: the width of all embeddings, and of what the output reads.
             hidden: units of the decoder, and of each direction of the encoder.
-            attention: made from the widths of state and memory: `AdditiveAttention` or `GeneralAttention`.
-            pad: the number that fills up short sources.
-            dropout: the share of embeddings and of outputs that is silenced in training.
-            tied: scores target words by their embeddings instead of by weights of their own.
-            fused: lets PyTorch's own layers compute, with the same weights, which is faster.
+            attention: made from the widths of states and memory: `AdditiveAttention` or
+                `GeneralAttention`.
+            pad: the token that stands after the end of short sources.
+            dropout: the probability p of dropout on embeddings and outputs.
+            tied: uses the target's embeddings as the weights of the output.
+            fused: lets PyTorch's own layers compute, with the same weights, but faster.
+
+        Raises:
+            TypeError: A size is no whole number.
+            ValueError: A size is less than 1, or dropout is no probability below 1.
         """
         super().__init__()
-        if min(source_vocab_size, target_vocab_size, dim, hidden) < 1:
-            sizes = f"{source_vocab_size=}, {target_vocab_size=}, {dim=}, {hidden=}"
-            raise ValueError(f"source_vocab_size, target_vocab_size, dim and hidden must be at least 1: got {sizes}")
+        check_whole(1, source_vocab_size=source_vocab_size, dim=dim, hidden=hidden)
+        check_whole(1, target_vocab_size=target_vocab_size)
         self.encoder = RecurrentEncoder(source_vocab_size, dim, hidden, dropout, fused)
         self.begin, self.pad = Dense(2 * hidden, hidden, glorot_uniform_), pad
-        self.decoder = RecurrentDecoder(target_vocab_size, dim, hidden, attention, dropout, tied, fused)
+        self.decoder = RecurrentDecoder(
+            target_vocab_size, dim, hidden, attention, dropout, tied, fused
+        )
 
-    def encode(self, source: Int[Tensor, "batch sources"]) -> DecoderState:
-        """Read the source and return the decoder's first state, with what attention may see of the source."""
-        real = source != self.pad
-        memory, ends = self.encoder(source, real.sum(1))
-        return torch.tanh(self.begin(ends)), memory, real
+    def encode(self, source: Int[Tensor, "batch source"]) -> DecoderState:
+        """Return the decoder's first state, which holds the memory of the source.
+
+        Args:
+            source: sentences, padded after their end.
+
+        Raises:
+            TypeError: source holds no integers.
+            ValueError: A sentence is empty, or padding stands before its end.
+        """
+        _check_tokens("source", source)
+        mask = source != self.pad
+        _check_padding(mask)
+        memory, ends = self.encoder(source, mask.sum(1))
+        hidden = torch.tanh(self.begin(ends))[:, None]  # (batch, 1, hidden)
+        return DecoderState((hidden,), memory, mask)
 
     def forward(
-        self, source: Int[Tensor, "batch sources"], target: Int[Tensor, "batch targets"]
-    ) -> Float[Tensor, "batch targets words"]:
-        """Return the scores of what follows each word of the target, which begins with the word for a beginning."""
+        self, source: Int[Tensor, "batch source"], target: Int[Tensor, "batch target"]
+    ) -> Float[Tensor, "batch target vocab"]:
+        """Return the logits of what follows each token of the target.
+
+        Args:
+            source: sentences, padded after their end.
+            target: their translations, which begin with the token for a beginning.
+
+        Raises:
+            TypeError: source or target holds no integers.
+            ValueError: A sentence is empty, padding stands before its end, or there
+                are not as many targets as sources.
+        """
+        _check_tokens("target", target)
+        if len(source) != len(target):
+            raise ValueError(
+                "target must have a row for each row of source, "
+                f"{len(source)}: got {len(target)}"
+            )
         return self.decoder(target, self.encode(source))[0]
 
-    def step(self, state: DecoderState, token: Int[Tensor, " batch"]) -> tuple[Float[Tensor, "batch words"], DecoderState]:
-        """Read one word and score the next, as `dlbook.text.decode` wants it; the first state is that of `start`."""
-        scores, _, state = self.decoder(token[:, None], state)
-        return scores[:, 0], state
+    def step(
+        self, state: DecoderState, token: Int[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, "batch vocab"], DecoderState]:
+        """Return the logits after one more token, and the state: a step of decoding.
+
+        Args:
+            state: as `encode` or this method returned it.
+            token: one for each row.
+        """
+        logits, _, state = self.decoder(token[:, None], state)
+        return logits[:, 0], state
+
+
+def _check_padding(mask: Tensor) -> None:
+    """Refuse empty sentences, and padding elsewhere than at the end."""
+    if mask.device.type == "cpu":  # another device would have to wait
+        lengths = mask.sum(1)
+        if not (lengths > 0).all() or not mask.equal(
+            length_mask(lengths, mask.shape[1])
+        ):
+            raise ValueError(
+                "source must hold a token in each sentence, and padding only after the "
+                f"last: got sentences of {lengths.tolist()} tokens"
+            )

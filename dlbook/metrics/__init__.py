@@ -1,1 +1,1 @@
-"""Metrics: how good predictions are, and how far chance moves them."""
+"""Metrics: how good predictions are, and how uncertain that is."""

@@ -1,65 +1,110 @@
-"""How far chance could move a mean when the values lean on their neighbours, as those of a time series do."""
+"""Confidence intervals by resampling: the bootstrap, and its form for time series."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
+
+from dlbook._check import check_shape
 
 
 def bootstrap_interval(
-    values: Float[Tensor, " examples"], level: float = 0.95, resamples: int = 2000, seed: int = 0
+    values: Shaped[Tensor, " examples"],
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> tuple[float, float]:
-    """Say how far the mean of the values would move if other examples had been drawn.
+    """Return a percentile bootstrap interval of the mean.
 
     Args:
-        values: one number for each test example, such as 1.0 where the prediction was right.
-        level: the share of resampled means that lie inside.
+        values: one number for each independent example, such as 1.0 or True where the
+            prediction was right.
+        level: of confidence, such as 0.95.
+        resamples: how many samples are drawn with replacement.
+        seed: of the random numbers.
 
     Returns:
-        The lower and the upper end of the percentile interval.
+        The lower and the upper end.
+
+    Raises:
+        ValueError: values does not hold two or more finite numbers, or level or
+            resamples cannot be.
 
     Source: Efron 1979.
     """
+    _check_values(values, level, resamples)
     if len(values) < 2:
         raise ValueError(f"values must hold at least 2 examples: got {len(values)}")
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1: got {level}")
+    sample = values.cpu().double()
     generator = torch.Generator().manual_seed(seed)
-    draws = (torch.randint(len(values), (len(values),), generator=generator) for _ in range(resamples))
-    means = torch.stack([values[draw].mean() for draw in draws])
-    low, high = means.quantile(torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=means.dtype)).tolist()
-    return low, high
+    draws = (
+        torch.randint(len(sample), sample.shape, generator=generator)
+        for _ in range(resamples)
+    )
+    return _percentiles(torch.stack([sample[draw].mean() for draw in draws]), level)
 
 
 def block_bootstrap_interval(
-    values: Float[Tensor, " steps"], block: int, level: float = 0.95, resamples: int = 2000, seed: int = 0
+    values: Shaped[Tensor, " length"],
+    block: int,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> tuple[float, float]:
-    """Say how far the mean of a series would move if other stretches of time of the same kind had been seen.
+    """Return a moving block bootstrap interval of the mean of a time series.
 
-    Whole blocks are drawn, any stretch of `block` steps as likely as any other, until the series has its length again;
-    the last is cut off there. Within a block, neighbours stay together.
+    Blocks of consecutive values are drawn, each as likely as any other, until the
+    series has its length again; the last is cut off there. Within a block, the
+    dependence of neighbours is kept.
 
     Args:
-        values: one number for each step, in the order of time, such as the squared error of a forecast.
-        block: steps in a block, enough for what lies further apart to be next to independent; with 1 this is the
-            ordinary bootstrap.
-        level: the share of resampled means that lie inside.
+        values: one number for each time step, in order, such as the squared error of a
+            forecast.
+        block: the length of a block, such that values further apart are next to
+            independent; with 1 this is the ordinary bootstrap.
+        level: of confidence, such as 0.95.
+        resamples: how many series are drawn.
+        seed: of the random numbers.
 
     Returns:
-        The lower and the upper end of the percentile interval.
+        The lower and the upper end.
+
+    Raises:
+        ValueError: values does not hold finite numbers, block is less than 1 or more
+            than half of their length, or level or resamples cannot be.
 
     Source: Künsch 1989.
     """
-    if not 1 <= block <= len(values) // 2:
-        raise ValueError(f"block must lie between 1 and half of the {len(values)} steps: got {block}")
+    _check_values(values, level, resamples)
+    length = len(values)
+    if not 1 <= block <= length // 2:
+        raise ValueError(
+            f"block must lie between 1 and half of the {length} values: got {block}"
+        )
+    blocks = -(-length // block)
+    lengths = torch.full((blocks,), block)
+    lengths[-1] = length - (blocks - 1) * block
+    generator = torch.Generator().manual_seed(seed)
+    first = torch.randint(length - block + 1, (resamples, blocks), generator=generator)
+    total = torch.cat([torch.zeros(1).double(), values.cpu().double().cumsum(0)])
+    sums = total[first + lengths] - total[first]  # (resamples, blocks)
+    return _percentiles(sums.sum(1) / length, level)
+
+
+def _percentiles(
+    means: Float[Tensor, " resamples"], level: float
+) -> tuple[float, float]:
+    """Return the two percentiles between which a fraction `level` of the means lies."""
+    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=means.dtype)
+    low, high = means.quantile(ends).tolist()
+    return low, high
+
+
+def _check_values(values: Tensor, level: float, resamples: int) -> None:
+    """Refuse what has no interval."""
+    check_shape("values", values, "examples")
+    if values.is_complex() or not values.isfinite().all():
+        raise ValueError("values must be real and finite: got others")
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1: got {level}")
-    steps, count = len(values), -(-len(values) // block)
-    lengths = torch.full((count,), block)
-    lengths[-1] = steps - (count - 1) * block
-    generator = torch.Generator().manual_seed(seed)
-    starts = torch.randint(steps - block + 1, (resamples, count), generator=generator)
-    total = torch.cat([torch.zeros(1, dtype=torch.float64), values.double().cpu().cumsum(0)])  # before each step
-    sums = total[starts + lengths] - total[starts]  # (resamples, blocks)
-    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
-    low, high = (sums.sum(1) / steps).quantile(ends).tolist()
-    return low, high
+    if resamples < 1:
+        raise ValueError(f"resamples must be at least 1: got {resamples}")

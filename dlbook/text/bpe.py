@@ -1,7 +1,7 @@
-"""Byte-pair encoding: text in pieces that occur often, learnt by joining the most frequent pair again and again.
+"""Byte-pair encoding: text in frequent pieces, learnt by merging frequent pairs.
 
-Text is bytes here (UTF-8), so that nothing is unknown. Pieces are numbered: first the 256 bytes, in GPT-2's order,
-then what each merge made.
+Text is bytes here (UTF-8), so that nothing is unknown. Pieces are numbered: first the
+256 bytes, in GPT-2's order, then what each merge made.
 """
 
 import heapq
@@ -10,18 +10,31 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from itertools import pairwise
 
+from dlbook._check import check_numbers, check_text, check_texts, check_whole
+
 Pair = tuple[int, int]
 
-BYTES = [*range(33, 127), *range(161, 173), *range(174, 256), *range(33), *range(127, 161), 173]  # visible ones first
+BYTES = [  # visible ones first
+    *range(33, 127),
+    *range(161, 173),
+    *range(174, 256),
+    *range(33),
+    *range(127, 161),
+    173,
+]
 NUMBERS = {byte: number for number, byte in enumerate(BYTES)}
-CHUNK = re.compile(r"'(?:[stmd]|re|ve|ll)| ?[^\W\d_]+| ?\d+| ?(?:[^\s\w]|_)+|\s+(?!\S)|\s+")
+CHUNK = re.compile(
+    r"'(?:[stmd]|re|ve|ll)| ?[^\W\d_]+| ?\d+| ?(?:[^\s\w]|_)+|\s+(?!\S)|\s+"
+)
 
 
 def _split(text: str) -> list[str]:
-    """Cut a text into chunks that no piece reaches across: words, numbers and signs, each with the blank before it.
+    """Cut a text into chunks that no piece reaches across.
 
-    Joined, they are the text again. Half a surrogate pair, which is no character, becomes U+FFFD. GPT-2 differs in
-    numerals that are no decimal digits, such as ½, here letters, and in four old control characters, here blanks.
+    They are words, numbers and signs, each with the blank before it; joined, they are
+    the text again. Half a surrogate pair, which is no character, becomes U+FFFD. GPT-2
+    differs in numerals that are no decimal digits, such as ½, here letters, and in four
+    old control characters, here blanks.
 
     Source: the program of GPT-2, Radford et al. 2019.
     """
@@ -29,12 +42,12 @@ def _split(text: str) -> list[str]:
 
 
 def _to_bytes(chunk: str) -> list[int]:
-    """Give the numbers of a chunk's bytes."""
+    """Return the numbers of a chunk's bytes."""
     return [NUMBERS[byte] for byte in chunk.encode()]
 
 
 def _join(numbers: list[int], pair: Pair, new: int) -> list[int]:
-    """Put `new` in the place of each occurrence of a pair, from left to right."""
+    """Replace each occurrence of a pair, from left to right, by `new`."""
     joined: list[int] = []
     for number in numbers:
         if joined and (joined[-1], number) == pair:
@@ -45,7 +58,7 @@ def _join(numbers: list[int], pair: Pair, new: int) -> list[int]:
 
 
 def _join_all(numbers: list[int], merges: dict[Pair, tuple[int, int]]) -> list[int]:
-    """Join the pairs of numbers while there are merges for them, the one learnt first before the others."""
+    """Merge pairs as long as there are merges for them, the one learnt first first."""
     while found := [pair for pair in pairwise(numbers) if pair in merges]:
         first = min(found, key=merges.__getitem__)
         numbers = _join(numbers, first, merges[first][1])
@@ -53,31 +66,43 @@ def _join_all(numbers: list[int], merges: dict[Pair, tuple[int, int]]) -> list[i
 
 
 def _look_up(pieces: list[bytes], numbers: Iterable[int]) -> bytes:
-    """Give the bytes that numbers stand for."""
-    chosen = list(numbers)
-    if wrong := [number for number in chosen if not 0 <= number < len(pieces)]:
-        raise ValueError(f"numbers must be between 0 and {len(pieces) - 1}: got {wrong[0]}")
-    return b"".join(pieces[number] for number in chosen)
+    """Return the bytes that numbers stand for."""
+    return b"".join(pieces[number] for number in check_numbers(numbers, len(pieces)))
 
 
 class BytePairEncoding:
-    """Pieces and the pairs they were joined from, by which text becomes numbers and comes back without loss."""
+    """Pieces and merges, by which text becomes numbers and comes back without loss."""
 
     def __init__(self, merges: Iterable[Pair] = ()):
-        """Take the pairs in the order in which they were learnt; without any, each byte is a piece of its own."""
+        """Make the pieces.
+
+        Args:
+            merges: the pairs in the order in which they were learnt; without any, each
+                byte is a piece of its own.
+        """
         self.pieces = [bytes([byte]) for byte in BYTES]
         self.numbers = {piece: number for number, piece in enumerate(self.pieces)}
-        self.merges: dict[Pair, tuple[int, int]] = {}  # of each pair, how early it is joined, and the new number
+        # of each pair, how early it is merged, and the number of what it makes
+        self.merges: dict[Pair, tuple[int, int]] = {}
         self.known: dict[str, list[int]] = {}  # chunks that were encoded before
         for pair in merges:
             self.add(pair)
 
     def __len__(self) -> int:
-        """Count the pieces."""
+        """Return the number of pieces."""
         return len(self.pieces)
 
     def add(self, pair: Pair) -> int:
-        """Add a merge and return the number of what it makes; what another pair makes too has one number."""
+        """Add a merge, and return the number of what it makes.
+
+        Args:
+            pair: numbers of two pieces. What another pair makes too has one number.
+
+        Raises:
+            ValueError: `pair` holds other than two numbers, or one of no piece.
+        """
+        if len(pair) != 2:
+            raise ValueError(f"pair must hold two numbers: got {len(pair)}")
         piece = _look_up(self.pieces, pair)
         number = self.numbers.setdefault(piece, len(self))
         if number == len(self):
@@ -87,7 +112,12 @@ class BytePairEncoding:
         return number
 
     def encode(self, text: str) -> list[int]:
-        """Give the numbers of a text's pieces."""
+        """Return the numbers of a text's pieces.
+
+        Raises:
+            TypeError: `text` is no string.
+        """
+        check_text(text)
         numbers = []
         for chunk in _split(text):
             if chunk not in self.known:
@@ -96,24 +126,45 @@ class BytePairEncoding:
         return numbers
 
     def decode(self, numbers: Iterable[int]) -> str:
-        """Give the text of numbers; bytes that are no UTF-8, as a model may put together, become U+FFFD."""
+        """Return the text of numbers.
+
+        Args:
+            numbers: of pieces; bytes that are no UTF-8, as a model may put together,
+                become U+FFFD.
+
+        Raises:
+            TypeError: A number is no integer.
+            ValueError: A number is negative or too large.
+        """
         return _look_up(self.pieces, numbers).decode(errors="replace")
 
 
 def train_bpe(texts: Iterable[str], vocab_size: int) -> BytePairEncoding:
-    """Join the most frequent pair of pieces again and again, until there are `vocab_size` pieces or no pair is left.
+    """Learn merges: again and again, merge the most frequent pair of pieces.
 
-    Of equally frequent pairs, the one with the smaller numbers is joined. A count is brought up to date only where a
-    merge changes it; the queue offers the largest first, and an offer is good if its count is still the true one.
+    Of equally frequent pairs, the one with the smaller numbers is merged. A count is
+    brought up to date only where a merge changes it; the queue offers the largest
+    first, and an offer is good if its count is still the true one.
 
-    Source: Sennrich, Haddow and Birch 2016, algorithm 1; ties as in Hugging Face's tokenizers.
+    Args:
+        texts: from which the counts are taken.
+        vocab_size: number of pieces to stop at, the 256 bytes included; there are fewer
+            if no pair is left.
+
+    Raises:
+        TypeError: `texts` is a single string.
+        ValueError: `vocab_size` is less than 256.
+
+    Source: Sennrich, Haddow and Birch 2016, algorithm 1; ties as in Hugging Face's
+    tokenizers.
     """
-    if vocab_size < len(BYTES):
-        raise ValueError(f"vocab_size must be at least {len(BYTES)}, the number of bytes: got {vocab_size}")
+    check_texts("texts", texts)
+    check_whole(len(BYTES), vocab_size=vocab_size)
     chunks = Counter(chunk for text in texts for chunk in _split(text))
     words, times = [_to_bytes(chunk) for chunk in chunks], list(chunks.values())
     counts: Counter[Pair] = Counter()
-    where: defaultdict[Pair, set[int]] = defaultdict(set)  # the words in which a pair is, or was
+    # the words in which a pair is, or was
+    where: defaultdict[Pair, set[int]] = defaultdict(set)
     for n, word in enumerate(words):
         for pair in pairwise(word):
             counts[pair] += times[n]

@@ -1,4 +1,4 @@
-"""A dictionary learnt from translated sentences alone: IBM model 1, and translation word by word."""
+"""IBM Model 1: translation probabilities of words, learnt from pairs of sentences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,96 +7,154 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dlbook._check import check_floating, check_integer, check_shape, check_whole
+
 Sentences = Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True)
 class Links:
-    """Every way in which a source word could have produced a target word of the same pair of sentences.
+    """All possible alignments of single words in pairs of sentences.
 
-    Each sentence also holds the empty word, for what has no counterpart; its number is one above all source words.
+    A link joins a source word and a target word of the same pair; an entry is a pair of
+    words that is linked somewhere. Each source sentence also holds the NULL word, for
+    target words without a counterpart; its number is one above all source words.
+
+    Args:
+        source: the source word of each entry.
+        target: the target word of each entry.
+        entry: the entry of each link.
+        position: the target word of each link, counted over all sentences.
+        choices: the number of source words that each target word may be aligned with,
+            NULL included.
     """
 
-    source: Int[Tensor, " entries"]  # the pairs of words that occur together, each once: the dictionary's entries
+    source: Int[Tensor, " entries"]
     target: Int[Tensor, " entries"]
-    entry: Int[Tensor, " links"]  # to which entry a link belongs
-    position: Int[Tensor, " links"]  # which target word it explains, counted over all sentences
-    choices: Int[Tensor, " positions"]  # how many source words could have produced it, the empty one included
+    entry: Int[Tensor, " links"]
+    position: Int[Tensor, " links"]
+    choices: Int[Tensor, " positions"]
 
     @property
-    def empty(self) -> int:
-        """The number of the empty word."""
+    def null(self) -> int:
+        """The number of the NULL word."""
         return int(self.source.max())
 
 
 def link(sources: Sentences, targets: Sentences) -> Links:
-    """List all links between the words of paired sentences, given as numbers of words, and the entries they belong to.
+    """Return all links between the words of paired sentences, and their entries.
 
-    A pair whose target is empty has none.
+    Args:
+        sources: the numbers of the words of each sentence, 0 or more.
+        targets: the same for their translations; an empty one has no links.
+
+    Raises:
+        TypeError: A word is no integer.
+        ValueError: There are not equally many sources and targets, all targets are
+            empty, or a number is negative.
     """
-    if len(sources) != len(targets) or not any(len(target) for target in targets):
-        raise ValueError(
-            f"sources and targets must be equally many, with a word in some target: got {len(sources)}, {len(targets)}"
-        )
-    empty = 1 + max((max(sentence) for sentence in sources if len(sentence)), default=-1)
-    source = torch.tensor([word for sentence in sources for word in (*sentence, empty)])
+    _check_pairs(sources, targets)
+    null = 1 + max((max(sentence) for sentence in sources if len(sentence)), default=-1)
+    source = torch.tensor([word for sentence in sources for word in (*sentence, null)])
     target = torch.tensor([word for sentence in targets for word in sentence])
+    _check_words(sources=source, targets=target)
     source_lengths = torch.tensor([len(sentence) + 1 for sentence in sources])
     target_lengths = torch.tensor([len(sentence) for sentence in targets])
-    begins = source_lengths.cumsum(0) - source_lengths  # where each sentence begins in `source`
-    choices, begin = (each.repeat_interleave(target_lengths) for each in (source_lengths, begins))
-    position = torch.arange(len(target)).repeat_interleave(choices)
-    nth = torch.arange(len(position)) - (choices.cumsum(0) - choices)[position]  # of the words of its sentence
+    begins = source_lengths.cumsum(0) - source_lengths  # of sentences, in `source`
+    choices = source_lengths.repeat_interleave(target_lengths)  # (positions)
+    begin = begins.repeat_interleave(target_lengths)
+    position = torch.arange(len(target)).repeat_interleave(choices)  # (links)
+    nth = torch.arange(len(position)) - (choices.cumsum(0) - choices)[position]
     words = int(target.max()) + 1
-    pairs, entry = (source[begin[position] + nth] * words + target[position]).unique(return_inverse=True)
-    return Links(pairs // words, pairs % words, entry, position, choices)
+    pairs = source[begin[position] + nth] * words + target[position]
+    entries, entry = pairs.unique(return_inverse=True)
+    return Links(entries // words, entries % words, entry, position, choices)
 
 
 def em_step(
     probability: Float[Tensor, " entries"], links: Links
 ) -> tuple[Float[Tensor, " entries"], Float[Tensor, ""]]:
-    """Improve t(f|e) by one step of expectation and maximisation: share each target word out, count the shares.
+    """One step of the EM algorithm for the translation probabilities t(f|e).
+
+    E-step: the responsibility of each source word for a target word is its share in the
+    sum of t(f|e) over the source words of the sentence, and the expected count c(f|e)
+    is the sum of responsibilities over all sentences. M-step: the new t(f|e) is c(f|e)
+    divided by the sum of the counts of e.
 
     Args:
-        probability: t(f|e) for each entry.
+        probability: t(f|e) of each entry.
+        links: of all sentences.
 
     Returns:
-        The new probabilities, which make the targets no less likely, and the log-likelihood of the old ones, in nats:
-        each target word comes from any word of its source, all equally likely. How long a sentence is, is left out.
+        The new probabilities, which make the targets no less likely, and the
+        log-likelihood of the old ones in nats, given the lengths of the sentences.
+
+    Raises:
+        TypeError: `probability` is not floating point.
+        ValueError: `probability` does not have one number for each entry.
 
     Source: Brown et al. 1993, section 4.1; book equation (3.4.6a).
     """
+    check_floating(probability=probability)
+    check_shape("probability", probability, len(links.source))
     t = probability[links.entry]  # (links)
-    whole = torch.bincount(links.position, t)  # (positions), what all words of a sentence make of one target word
-    counts = torch.bincount(links.entry, t / whole[links.position])  # (entries), the expected counts c(f|e)
-    likelihood = (whole / links.choices).log().sum()
+    total = torch.bincount(links.position, t)  # (positions), over a sentence's words
+    responsibility = t / total[links.position]  # (links)
+    counts = torch.bincount(links.entry, responsibility)  # (entries), c(f|e)
+    likelihood = (total / links.choices).log().sum()
     return counts / torch.bincount(links.source, counts)[links.source], likelihood
 
 
 class IBMModel1:
-    """Probabilities t(f|e) that the source word e stands for the target word f, and the best f for each e."""
+    """IBM Model 1: translation probabilities t(f|e), and the best f for each e."""
 
     def __init__(self, sources: Sentences, targets: Sentences, iterations: int = 5):
-        """Learn from pairs of sentences, starting with all translations alike.
+        """Learn from pairs of sentences by the EM algorithm, from equal probabilities.
 
         Args:
-            sources, targets: the numbers of the words of each sentence.
-            iterations: how often to re-estimate.
+            sources: the numbers of the words of each sentence.
+            targets: the same for their translations.
+            iterations: number of steps.
+
+        Raises:
+            TypeError: A word is no integer.
+            ValueError: `iterations` is less than 1, or sources and targets do not fit.
         """
-        if iterations < 1:
-            raise ValueError(f"iterations must be at least 1: got {iterations}")
+        check_whole(1, iterations=iterations)
         self.links = link(sources, targets)
-        alike = 1 / len(self.links.target.unique())
-        self.probability = torch.full((len(self.links.source),), alike, dtype=torch.float64)
+        uniform = 1 / len(self.links.target.unique())
+        size = len(self.links.source)
+        self.probability = torch.full((size,), uniform, dtype=torch.float64)
         self.likelihoods: list[float] = []  # before each step, in nats
         for _ in range(iterations):
             self.probability, likelihood = em_step(self.probability, self.links)
             self.likelihoods.append(float(likelihood))
-        order = self.probability.argsort(descending=True, stable=True).flip(0)  # what comes last remains
-        source, target = (words[order].tolist() for words in (self.links.source, self.links.target))
-        self.best = dict(zip(source, target, strict=True))
-        del self.best[self.links.empty]
+        order = self.probability.argsort(descending=True, stable=True)
+        best_last = order.flip(0)  # of equal keys, a dictionary keeps the last
+        source, target = self.links.source[best_last], self.links.target[best_last]
+        self.best = dict(zip(source.tolist(), target.tolist(), strict=True))
+        del self.best[self.links.null]
 
     def translate(self, source: Sequence[int]) -> list[int]:
-        """Put the best target word for each source word, in the same order; leave out words that were never seen."""
+        """Return the most probable target word of each source word, in the same order.
+
+        Args:
+            source: the numbers of the words of a sentence. Words that were never seen
+                are left out.
+        """
         return [self.best[word] for word in source if word in self.best]
+
+
+def _check_pairs(sources: Sentences, targets: Sentences) -> None:
+    """Refuse unequal numbers of sentences, and targets without a word."""
+    if len(sources) != len(targets) or not any(len(target) for target in targets):
+        rule = "sources and targets must be equally many, with a word in some target"
+        raise ValueError(f"{rule}: got {len(sources)}, {len(targets)}")
+
+
+def _check_words(**words: Tensor) -> None:
+    """Refuse words that are no integers, or negative."""
+    check_integer(**words)
+    for name, numbers in words.items():
+        if numbers.min() < 0:
+            raise ValueError(f"{name} must be at least 0: got {int(numbers.min())}")

@@ -1,4 +1,10 @@
-"""Where to compute: the device, its random numbers, and the processes that share the work under torchrun."""
+"""Where to compute: the device, and the processes that train together under torchrun.
+
+This is all that a training loop needs to run as several processes, each on its part of
+every batch: `fit` joins them (`distribute`), scales each loss (`scale_loss`), sums what
+is reported (`all_reduce_sum`), and makes buffers equal (`broadcast_buffers`). In a
+single process each of these leaves things as they are.
+"""
 
 import atexit
 import os
@@ -18,69 +24,69 @@ from torch.nn.parallel import DistributedDataParallel
 def device() -> torch.device:
     """Choose where to compute: CUDA if there is one, else Apple's MPS, else the CPU.
 
-    The environment variable DLBOOK_DEVICE overrides the choice; a name that this machine does not have is a ValueError.
+    The environment variable DLBOOK_DEVICE overrides the choice.
+
+    Returns:
+        The device; under torchrun, that of this process.
+
+    Raises:
+        ValueError: DLBOOK_DEVICE names a device that this machine does not have.
     """
     present = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
-    names = (["cuda", *present] if present else []) + (["mps"] if torch.backends.mps.is_available() else []) + ["cpu"]
+    names = (
+        (["cuda", *present] if present else [])
+        + (["mps"] if torch.backends.mps.is_available() else [])
+        + ["cpu"]
+    )
     name = os.environ.get("DLBOOK_DEVICE") or names[0]
     if name not in names:
-        raise ValueError(f"DLBOOK_DEVICE must name a device of this machine ({', '.join(names)}): got {name!r}")
-    if name == "cuda":
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))  # torchrun: a GPU for each process
+        raise ValueError(
+            f"DLBOOK_DEVICE must name a device of this machine ({', '.join(names)}): "
+            f"got {name!r}"
+        )
+    if name == "cuda":  # torchrun: a GPU for each process
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device(name)
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Say where a model is; one without weights, such as a baseline that guesses, is on the CPU."""
-    return next((tensor.device for tensor in chain(model.parameters(), model.buffers())), torch.device("cpu"))
+    """Return the device of a model; for one without weights or buffers, the CPU.
+
+    Args:
+        model: any module, all of it on one device.
+    """
+    return next(
+        (tensor.device for tensor in chain(model.parameters(), model.buffers())),
+        torch.device("cpu"),
+    )
 
 
-def _random_sources(model: nn.Module, batches: object) -> list[tuple[Callable, Callable]]:
-    """Find what training draws random numbers from, as pairs of functions (get state, set state)."""
-    found: list[tuple[Callable, Callable]] = [(torch.get_rng_state, torch.set_rng_state)]
-    device = device_of(model)
-    if device.type == "cuda":
-        get, set_ = partial(torch.cuda.get_rng_state, device), partial(torch.cuda.set_rng_state, device=device)
-        found.append((get, set_))
-    if device.type == "mps":
-        found.append((torch.mps.get_rng_state, torch.mps.set_rng_state))
-    for owner in (batches, getattr(batches, "sampler", None)):  # a DataLoader may have generators of its own
-        if (generator := getattr(owner, "generator", None)) is not None:
-            found.append((generator.get_state, generator.set_state))
-    return found
-
-
-def random_state(model: nn.Module, batches: object) -> list[Tensor]:
-    """Note how the random numbers would go on."""
-    return [get() for get, _ in _random_sources(model, batches)]
-
-
-def set_random_state(model: nn.Module, batches: object, states: list[Tensor]) -> None:
-    """Let the random numbers go on from a state that was noted."""
-    for (_, set_), state in zip(_random_sources(model, batches), states, strict=True):
-        set_(state)
-
-
-def interactive() -> bool:
-    """Whether somebody is watching: a terminal or a notebook, but never on the reference device (DLBOOK_DEVICE=cpu)."""
-    if os.environ.get("DLBOOK_DEVICE") == "cpu" or os.environ.get("TQDM_DISABLE") or rank_and_world_size()[0] > 0:
-        return False
-    return sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel")
+# --- processes that train together ---------------------------------------------------
 
 
 def rank_and_world_size() -> tuple[int, int]:
-    """Return this process's number, and how many train together."""
+    """Return this process's number (rank), and how many processes train together."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1
 
 
 def distribute(model: nn.Module) -> nn.Module:
-    """Under torchrun, join the other processes and wrap the model so that gradients are averaged over them."""
+    """Under torchrun, join the other processes and wrap the model for them.
+
+    Args:
+        model: the model to train, on this process's device.
+
+    Returns:
+        A `DistributedDataParallel`, whose backward pass averages the gradients over the
+        processes; or the model itself if there is one process only.
+    """
     device = device_of(model)
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    launched = dist.is_available() and "RANK" in os.environ and "WORLD_SIZE" in os.environ
+    launched = (
+        dist.is_available() and "RANK" in os.environ and "WORLD_SIZE" in os.environ
+    )
     if launched and not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
         atexit.register(destroy)
@@ -88,21 +94,30 @@ def distribute(model: nn.Module) -> nn.Module:
 
 
 def destroy() -> None:
-    """Part from the other processes."""
+    """Leave the group of processes, if there is one; a program's end does this, too."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 def all_reduce_sum(values: Tensor, device: torch.device) -> Tensor:
-    """Add tensors over all processes."""
+    """Return the sum of the processes' tensors (all-reduce), the same for each process.
+
+    Args:
+        values: the summands, one tensor a process, all of one shape and type.
+        device: where the processes communicate, that of the model.
+    """
     if rank_and_world_size()[1] > 1:
         values = values.to(device)
         dist.all_reduce(values)
     return values
 
 
-def gather(item: Any) -> list[Any]:
-    """Collect an item of each process."""
+def all_gather(item: Any) -> list[Any]:
+    """Return the items of all processes, by rank (all-gather).
+
+    Args:
+        item: what this process gives; anything that can be pickled.
+    """
     _, world = rank_and_world_size()
     items = [item] * world
     if world > 1:
@@ -111,7 +126,16 @@ def gather(item: Any) -> list[Any]:
 
 
 def scale_loss(loss: Float[Tensor, ""], size: int) -> Float[Tensor, ""]:
-    """Weigh a process's loss by its share of the batch: gradients, averaged over processes, are then the batch's."""
+    """Scale a process's loss so that averaged gradients are those of the whole batch.
+
+    Args:
+        loss: the mean over this process's examples.
+        size: the number of these examples; processes may have different ones.
+
+    Returns:
+        The loss times size · processes / (examples of all processes); in a single
+        process the loss itself.
+    """
     _, world = rank_and_world_size()
     if world == 1:
         return loss
@@ -120,7 +144,61 @@ def scale_loss(loss: Float[Tensor, ""], size: int) -> Float[Tensor, ""]:
 
 
 def broadcast_buffers(model: nn.Module) -> None:
-    """Give all processes the first one's buffers: running means are each process's own while an epoch lasts."""
+    """Copy the first process's buffers, such as running means, to all processes.
+
+    Args:
+        model: whose buffers have become different, each process's own, in an epoch.
+    """
     if rank_and_world_size()[1] > 1:
         for buffer in model.buffers():
             dist.broadcast(buffer, 0)
+
+
+# --- random numbers, and who is watching ---------------------------------------------
+
+
+def _random_sources(
+    model: nn.Module, batches: object
+) -> list[tuple[Callable, Callable]]:
+    """Return what training draws random numbers from, as functions (get, set)."""
+    found: list[tuple[Callable, Callable]] = [
+        (torch.get_rng_state, torch.set_rng_state)
+    ]
+    device = device_of(model)
+    if device.type == "cuda":
+        get, set_ = (
+            partial(torch.cuda.get_rng_state, device),
+            partial(torch.cuda.set_rng_state, device=device),
+        )
+        found.append((get, set_))
+    if device.type == "mps":
+        found.append((torch.mps.get_rng_state, torch.mps.set_rng_state))
+    for owner in (
+        batches,
+        getattr(batches, "sampler", None),
+    ):  # as a DataLoader may have
+        if (generator := getattr(owner, "generator", None)) is not None:
+            found.append((generator.get_state, generator.set_state))
+    return found
+
+
+def _random_state(model: nn.Module, batches: object) -> list[Tensor]:
+    """Return the states from which the random numbers would go on."""
+    return [get() for get, _ in _random_sources(model, batches)]
+
+
+def _set_random_state(model: nn.Module, batches: object, states: list[Tensor]) -> None:
+    """Let the random numbers go on from states that `_random_state` returned."""
+    for (_, set_), state in zip(_random_sources(model, batches), states, strict=True):
+        set_(state)
+
+
+def _interactive() -> bool:
+    """Whether somebody watches a terminal or a notebook; not if DLBOOK_DEVICE=cpu."""
+    if (
+        os.environ.get("DLBOOK_DEVICE") == "cpu"
+        or os.environ.get("TQDM_DISABLE")
+        or rank_and_world_size()[0] > 0
+    ):
+        return False
+    return sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel")

@@ -1,31 +1,46 @@
-"""Gradient descent, momentum and Adam, written out, and schedules for the learning rate.
+"""Gradient descent, momentum and Adam, written out, and learning-rate schedules.
 
-The optimisers are `torch.optim.Optimizer`s: they keep their state where PyTorch expects it, so that
-checkpoints, learning-rate schedulers and `zero_grad` work as with PyTorch's own.
+The optimisers are `torch.optim.Optimizer`s: they keep their state where PyTorch expects
+it, so that checkpoints, schedulers and `zero_grad` work as with PyTorch's own.
 """
 
 import math
 from collections.abc import Callable, Iterable
+from numbers import Real
+from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from dlbook._check import check_whole
 
-def _check_lr(lr: float) -> None:
-    """Raise unless the learning rate is a positive, finite number."""
-    if not 0 < lr < math.inf:
+
+def _check_lr(lr: Any) -> None:
+    """Refuse a learning rate that is no positive, finite number."""
+    if not isinstance(lr, Real):
+        raise TypeError(f"lr must be a number: got {lr!r}, a {type(lr).__name__}")
+    if not 0 < float(lr) < math.inf:
         raise ValueError(f"lr must be positive and finite: got {lr}")
 
 
 class GradientDescent(Optimizer):
-    """Step against the gradient, by the learning rate times its length.
+    """Step against the gradient: w ← w - η g (gradient descent, SGD on minibatches).
 
     Source: book equation (3.1.3a).
     """
 
     def __init__(self, params: Iterable[nn.Parameter], lr: float):
-        """Take the parameters to change and the learning rate."""
+        """Take the parameters and the learning rate.
+
+        Args:
+            params: to change at each step.
+            lr: the learning rate η, above 0.
+
+        Raises:
+            TypeError: The learning rate is no number.
+            ValueError: The learning rate is not positive, or not finite.
+        """
         _check_lr(lr)
         super().__init__(params, {"lr": lr})
 
@@ -39,16 +54,30 @@ class GradientDescent(Optimizer):
 
 
 class Momentum(Optimizer):
-    """Step along a running sum of gradients, in which older ones fade.
+    """Step along a decaying sum of gradients (SGD with momentum, heavy ball).
 
     Source: Polyak 1964, in the form of `torch.optim.SGD`; book equation (3.1.3c).
     """
 
-    def __init__(self, params: Iterable[nn.Parameter], lr: float, momentum: float = 0.9):
-        """Take the parameters, the learning rate, and the share of the last velocity that is kept."""
+    def __init__(
+        self, params: Iterable[nn.Parameter], lr: float, momentum: float = 0.9
+    ):
+        """Take the parameters and the settings.
+
+        Args:
+            params: to change at each step.
+            lr: the learning rate, above 0.
+            momentum: the factor μ of the last velocity, from 0 to below 1.
+
+        Raises:
+            TypeError: The learning rate is no number.
+            ValueError: A setting breaks its rule.
+        """
         _check_lr(lr)
         if not 0 <= momentum < 1:
-            raise ValueError(f"momentum must be at least 0 and less than 1: got {momentum}")
+            raise ValueError(
+                f"momentum must be at least 0 and less than 1: got {momentum}"
+            )
         super().__init__(params, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
@@ -64,7 +93,7 @@ class Momentum(Optimizer):
 
 
 class Adam(Optimizer):
-    """Step by the running mean of the gradient, divided by the root of its running square.
+    """Step by the mean of gradients over the root of their mean square (Adam).
 
     Source: Kingma and Ba 2015, algorithm 1; book equations (3.1.3e) to (3.1.3g).
     """
@@ -80,17 +109,29 @@ class Adam(Optimizer):
         """Take the parameters and the settings.
 
         Args:
-            betas: how much of the mean, and of the square, is kept at each step.
-            eps: keeps the divisor away from zero.
-            eps_hat: False adds eps to the corrected root, as algorithm 1 and PyTorch do; True adds it to the
-                uncorrected root, as the end of the paper's section 2 and Keras do (Keras with eps=1e-7).
+            params: to change at each step.
+            lr: the learning rate, above 0.
+            betas: β₁ and β₂, how much of the mean and of the mean square is kept at
+                each step, from 0 to below 1.
+            eps: ε, which keeps the divisor away from zero.
+            eps_hat: False adds ε to the corrected root, as algorithm 1 and PyTorch do;
+                True adds it to the uncorrected root, as the end of the paper's section
+                2 and Keras do (Keras with eps=1e-7).
+
+        Raises:
+            TypeError: The learning rate is no number.
+            ValueError: A setting breaks its rule.
         """
         _check_lr(lr)
-        if not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"betas must be at least 0 and less than 1: got {betas}")
-        if eps < 0:
-            raise ValueError(f"eps must not be negative: got {eps}")
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "eps_hat": eps_hat})
+        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(
+                f"betas must be two numbers, at least 0 and less than 1: got {betas}"
+            )
+        if not 0 <= eps < math.inf:
+            raise ValueError(f"eps must be at least 0, and finite: got {eps}")
+        super().__init__(
+            params, {"lr": lr, "betas": betas, "eps": eps, "eps_hat": eps_hat}
+        )
 
     @torch.no_grad()
     def step(self) -> None:
@@ -101,7 +142,12 @@ class Adam(Optimizer):
                     w -= group["lr"] * self.direction(w, group)
 
     def direction(self, w: nn.Parameter, group: dict) -> torch.Tensor:
-        """Update the running averages of one parameter and return its step for a learning rate of 1."""
+        """Update the moving averages of one parameter; return its step for η = 1.
+
+        Args:
+            w: the parameter.
+            group: the settings of its group.
+        """
         state = self.state[w]
         if not state:
             state.update(step=0, mean=torch.zeros_like(w), square=torch.zeros_like(w))
@@ -109,23 +155,37 @@ class Adam(Optimizer):
         beta1, beta2 = group["betas"]
         state["mean"].mul_(beta1).add_(w.grad, alpha=1 - beta1)
         state["square"].mul_(beta2).addcmul_(w.grad, w.grad, value=1 - beta2)
-        correction1 = 1 - beta1 ** state["step"]  # both averages start at zero and are too small at first
+        # Both averages start at zero, and are too small at first:
+        correction1 = 1 - beta1 ** state["step"]
         correction2 = 1 - beta2 ** state["step"]
-        eps = group["eps"] / math.sqrt(correction2) if group["eps_hat"] else group["eps"]
-        return state["mean"] / correction1 / ((state["square"] / correction2).sqrt() + eps)
+        eps = (
+            group["eps"] / math.sqrt(correction2) if group["eps_hat"] else group["eps"]
+        )
+        return (
+            state["mean"] / correction1 / ((state["square"] / correction2).sqrt() + eps)
+        )
 
 
 def warmup_cosine(total: int, warmup: int = 0) -> Callable[[int], float]:
-    """Return a schedule that rises straight for `warmup` steps and falls along a cosine to zero at `total`.
+    """Return a schedule: linear warm-up, then cosine annealing to zero.
+
+    Args:
+        total: the step at which the learning rate reaches zero.
+        warmup: how many steps it rises.
 
     Returns:
         A function from the step, counted from 0, to the factor of the learning rate, as
         `torch.optim.lr_scheduler.LambdaLR` takes it.
 
+    Raises:
+        ValueError: Not 0 <= warmup < total.
+
     Source: Loshchilov and Hutter 2017, equation (5); book equation (3.1.3h).
     """
     if not 0 <= warmup < total:
-        raise ValueError(f"warmup must be at least 0 and less than total: got {warmup=}, {total=}")
+        raise ValueError(
+            f"warmup must be at least 0 and less than total: got {warmup=}, {total=}"
+        )
 
     def factor(step: int) -> float:
         if step < warmup:
@@ -137,7 +197,21 @@ def warmup_cosine(total: int, warmup: int = 0) -> Callable[[int], float]:
 
 
 def step_decay(every: int, factor: float = 0.1) -> Callable[[int], float]:
-    """Return a schedule that multiplies the learning rate by `factor` after every `every` steps."""
-    if every < 1:
-        raise ValueError(f"every must be at least 1: got {every}")
+    """Return a schedule that multiplies the learning rate by a factor now and then.
+
+    Args:
+        every: how many steps there are between two multiplications.
+        factor: above 0.
+
+    Returns:
+        A function from the step, counted from 0, to the factor of the learning rate, as
+        `torch.optim.lr_scheduler.LambdaLR` takes it.
+
+    Raises:
+        TypeError: `every` is not a whole number.
+        ValueError: A number breaks its rule.
+    """
+    check_whole(1, every=every)
+    if not 0 < factor < math.inf:
+        raise ValueError(f"factor must be above 0, and finite: got {factor}")
     return lambda step: factor ** (step // every)

@@ -1,4 +1,4 @@
-"""Against overfitting: a price on large weights, weights that reach zero, and a halt when validation gets worse."""
+"""Against overfitting: penalties on large weights, sparse weights, early stopping."""
 
 import copy
 import math
@@ -10,22 +10,32 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dlbook._check import check_floating, check_whole
+
 Validate = Callable[[nn.Module], dict[str, float]]
 
 
 def regularized_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
-    """Go through what penalties are for: matrices and kernels, but no biases and no gains of a normalisation.
+    """Yield the parameters that penalties are for: weights, but no biases and no gains.
 
-    A bias does not multiply an input, so that a large one makes no function steep. What is left out is told by its
-    shape: it has fewer than two dimensions.
+    A bias does not multiply an input, so that a large one makes no function steep.
+    Biases, and the gains of a normalisation, are known by having fewer than two
+    dimensions.
+
+    Args:
+        model: whose matrices and kernels are wanted.
     """
     return (parameter for parameter in model.parameters() if parameter.ndim >= 2)
 
 
 def l1_penalty(model: nn.Module) -> Float[Tensor, ""]:
-    """Add up how large the weights are, whatever their sign.
+    """Return the sum of the absolute weights (L1 penalty, lasso).
 
-    Errors: ValueError if the model has no weights.
+    Args:
+        model: whose `regularized_parameters` count.
+
+    Raises:
+        ValueError: The model has no weights.
 
     Source: Tibshirani 1996; book equation (6.3a).
     """
@@ -33,9 +43,15 @@ def l1_penalty(model: nn.Module) -> Float[Tensor, ""]:
 
 
 def l2_penalty(model: nn.Module) -> Float[Tensor, ""]:
-    """Add up half the squares of the weights, so that the gradient of each weight is the weight itself.
+    """Return half the sum of the squared weights (L2 penalty, ridge, weight decay).
 
-    Errors: ValueError if the model has no weights.
+    Half, so that the gradient with respect to each weight is the weight itself.
+
+    Args:
+        model: whose `regularized_parameters` count.
+
+    Raises:
+        ValueError: The model has no weights.
 
     Source: Hoerl and Kennard 1970; book equation (6.3a).
     """
@@ -45,21 +61,27 @@ def l2_penalty(model: nn.Module) -> Float[Tensor, ""]:
 def regularized(
     loss: Callable[..., Tensor], model: nn.Module, l1: float = 0.0, l2: float = 0.0
 ) -> Callable[..., Float[Tensor, ""]]:
-    """Put a price on the weights of a model: return the loss plus `l1` times the one penalty, `l2` times the other.
+    """Return the loss plus `l1` times the L1 penalty plus `l2` times the L2 penalty.
 
-    For `fit`, whose history then holds the penalised loss; validate with the loss alone.
+    For `fit`, whose history then holds the regularised loss; validate with the loss
+    alone.
 
     Args:
-        loss: called as loss(scores, target).
+        loss: called as loss(logits, target).
+        model: whose weights are penalised.
+        l1: the strength of the L1 penalty.
+        l2: the strength of the L2 penalty.
 
-    Errors: ValueError if a price is negative, or not finite.
+    Raises:
+        ValueError: A strength is negative, or not finite; or, when the loss is called,
+            the model has no weights.
 
     Source: book equation (6.3a).
     """
     _check_strength(l1=l1, l2=l2)
 
-    def with_penalty(scores: Tensor, target: Tensor) -> Tensor:
-        value = loss(scores, target)
+    def with_penalty(logits: Tensor, target: Tensor) -> Tensor:
+        value = loss(logits, target)
         if l1 > 0:
             value = value + l1 * l1_penalty(model)
         if l2 > 0:
@@ -71,27 +93,37 @@ def regularized(
 
 @torch.no_grad()
 def soft_threshold_(weight: Float[Tensor, "*shape"], threshold: float) -> None:
-    """Move each weight towards zero by an amount, in place; a weight that is nearer than that becomes zero.
+    """Move each weight towards zero by a threshold, in place (soft thresholding).
 
-    After each step of gradient descent, with the learning rate times the price as the amount, it minimises a loss with
-    an L1 penalty (proximal gradient descent). The gradient of the penalty itself only makes weights swing about zero.
+    A weight that is nearer to zero than that becomes zero. After each step of gradient
+    descent, with the learning rate times the strength as the threshold, this minimises
+    a loss with an L1 penalty (proximal gradient descent). The gradient of the penalty
+    itself only makes weights swing about zero.
 
-    Errors: ValueError if the amount is negative, or not finite.
+    Args:
+        weight: changed in place.
+        threshold: how far each is moved.
+
+    Raises:
+        TypeError: The weight is no floating-point tensor.
+        ValueError: The threshold is negative, or not finite.
 
     Source: Daubechies, Defrise and De Mol 2004; book equation (6.3c).
     """
-    _check_strength(amount=threshold)
+    check_floating(weight=weight)
+    _check_strength(threshold=threshold)
     weight.copy_(weight.sign() * (weight.abs() - threshold).clamp(min=0))
 
 
 class EarlyStopping:
-    """Stop `fit` when validation no longer gets better, and put back the weights of the best epoch.
+    """Stop `fit` when validation no longer gets better; put the best weights back.
 
         with EarlyStopping(validate, "loss", patience=10) as stopping:
             fit(model, batches, loss, optimizer, epochs=1000, validate=stopping)
 
-    The weights are put back too if all epochs were gone through. It remembers only what it has seen itself: a run that
-    is resumed from a checkpoint starts with a new memory.
+    The weights of the best epoch are put back too if all epochs were gone through. NaN
+    is worse than any number; if no epoch had a number, nothing is put back. What was
+    seen is not part of a checkpoint: a run that is resumed starts with a new memory.
 
     Attributes:
         history: what `validate` returned after each epoch.
@@ -101,15 +133,19 @@ class EarlyStopping:
     """
 
     def __init__(self, validate: Validate, measure: str, patience: int):
-        """Say what to watch.
+        """Take what to watch, and how long to wait.
 
         Args:
             validate: as for `fit`: from a model to numbers by name.
             measure: the name of the number that is to become small.
             patience: how many epochs in a row may bring no better one.
+
+        Raises:
+            TypeError: The patience is not a whole number.
+            ValueError: The patience is less than 1; or, when called, `validate` returns
+                no such measure.
         """
-        if patience < 1:
-            raise ValueError(f"patience must be at least 1: got {patience}")
+        check_whole(1, patience=patience)
         self.validate, self.measure, self.patience = validate, measure, patience
         self.history: list[dict[str, float]] = []
         self.best, self.least = 0, math.inf
@@ -117,10 +153,13 @@ class EarlyStopping:
         self.kept: dict[str, Any] = {}
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
-        """Validate; keep a copy of the weights if they are the best so far, or stop if the patience is at its end."""
+        """Validate; keep the weights if they are the best, or stop if patience ends."""
         values = self.validate(model)
         if self.measure not in values:
-            raise ValueError(f"measure must be one that validate returns, {', '.join(values)}: got {self.measure}")
+            raise ValueError(
+                "measure must be one that validate returns, "
+                f"{', '.join(values)}: got {self.measure}"
+            )
         self.history.append(values)
         if values[self.measure] < self.least:
             self.best, self.least = len(self.history) - 1, values[self.measure]
@@ -133,28 +172,33 @@ class EarlyStopping:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> bool:
-        """Put the best weights back, and end the training that was stopped; any other error goes on its way."""
+        """Put the best weights back; let any error but `Stopped` go on its way."""
         if self.model is not None and kind in (None, Stopped):
             self.model.load_state_dict(self.kept)
         return kind is Stopped
 
 
 class Stopped(Exception):
-    """The patience of `EarlyStopping` is at its end."""
+    """Raised by `EarlyStopping` when its patience is at its end, and caught by it."""
 
 
 def _total(penalties: Iterator[Tensor]) -> Tensor:
-    """Add the penalties of all weights; refuse a model that has none."""
+    """Return the sum of the penalties of all weights; refuse a model that has none."""
     values = list(penalties)
     if not values:
-        raise ValueError("model must have weights, parameters of two dimensions or more: got none")
+        raise ValueError(
+            "model must have weights, parameters of two dimensions or more: got none"
+        )
     return torch.stack(values).sum()
 
 
-def _check_strength(**prices: float) -> None:
-    """Raise unless each price is a finite number, zero or more."""
-    for name, price in prices.items():
-        if not 0 <= price < math.inf:
-            raise ValueError(f"{name} must be at least 0 and finite: got {price}")
+def _check_strength(**strengths: float) -> None:
+    """Refuse what is not a finite number, zero or more, by the arguments' names."""
+    for name, strength in strengths.items():
+        if not 0 <= strength < math.inf:
+            raise ValueError(f"{name} must be at least 0 and finite: got {strength}")

@@ -1,4 +1,4 @@
-"""What the chapter on the workflow prints: standardising, one-hot columns as a look-up, the error of a share."""
+"""What the chapter on the workflow prints: standardising, one-hot columns as a look-up, the standard error of a proportion."""
 
 import math
 
@@ -61,7 +61,7 @@ def test_a_dense_layer_looks_up_the_column_of_a_category(formula):
     lambda p, n: math.sqrt(p / n),  # without 1 - p
     lambda p, n: p * (1 - p) / n,  # the variance
 )
-def test_the_standard_error_of_a_share(formula):
+def test_the_standard_error_of_a_proportion(formula):
     right = torch.arange(2000) % 5 > 0  # 80 %
     low, high = bootstrap_interval(right.double())
     error = formula(0.8, 2000)

@@ -285,7 +285,10 @@ KV = MultiHeadAttention(4, 2).project_kv(X)
         (lambda: MultiHeadAttention(4.0, 2), r"dim must be a whole number: got 4.0 \(float\)"),
         (lambda: RotarySelfAttention(6, 2, 9), "dim / heads must be even for rotary positions, .*: got dim=6, heads=2"),
         (lambda: RotarySelfAttention(4, 2, 2)(X), "x must have at most 2 positions: got 3"),
-        (lambda: RotarySelfAttention(4, 2, 3)(X, (KV[0][:, :, :2], KV[1][:, :, :2])), "offset must be at least 0: got -1"),
+        (
+            lambda: RotarySelfAttention(4, 2, 3)(X, (KV[0][:, :, :2], KV[1][:, :, :2])),
+            "offset must be at least 0: got -1",
+        ),
         (lambda: MultiHeadAttention(4, 2)(X[0]), r"x must have the shape \(batch, queries, 4\): got \(3, 4\)"),
         (lambda: MultiHeadAttention(4, 2)(X[..., :1]), r"x must have the shape .*: got \(2, 3, 1\)"),
         (lambda: MultiHeadAttention(4, 2)(X.long()), "x must be floating point: got torch.int64"),
@@ -294,7 +297,10 @@ KV = MultiHeadAttention(4, 2).project_kv(X)
         (lambda: MultiHeadAttention(4, 2)(X, (KV[0], KV[1][:, :, :1])), r"kv must have the shape \(2, 2, 3, 2\)"),
         (lambda: MultiHeadAttention(4, 2).project_kv(X, X), "kv_cache must be a pair of keys and values: got Tensor"),
         (lambda: MultiHeadAttention(4, 2).project_kv(X[:1], KV), r"kv_cache must have the shape \(1, 2, keys, 2\)"),
-        (lambda: MultiHeadAttention(4, 2, fused=True)(X, None, torch.ones(3, 3)), "mask must be bool, .*: got torch.float"),
+        (
+            lambda: MultiHeadAttention(4, 2, fused=True)(X, None, torch.ones(3, 3)),
+            "mask must be bool, .*: got torch.float",
+        ),
         (lambda: MultiHeadAttention(4, 2, fused=True)(X, None, torch.ones(3, 2) > 0), r"mask must be .*: got \(3, 2\)"),
     ],
 )

@@ -25,7 +25,9 @@ def share_of_wrong_answers(s, y):
     return 1 - accuracy_by_index(s, y)
 
 
-@equation("1.1a", "dlbook.metrics.classification.accuracy", accuracy_by_index, lowest_score_wins, share_of_wrong_answers)
+@equation(
+    "1.1a", "dlbook.metrics.classification.accuracy", accuracy_by_index, lowest_score_wins, share_of_wrong_answers
+)
 def test_accuracy_counts_right_answers(formula):
     torch.manual_seed(0)
     s, y = random(40, 3), torch.randint(3, (40,))

@@ -7,6 +7,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 
 from dlbook import plot
 
@@ -86,3 +87,38 @@ def test_confusion_shows_the_counts_and_colours_only_the_errors():
     np.testing.assert_array_equal(axes.images[0].get_array(), [[0, 1], [0, 0]])
     with pytest.raises(ValueError, match=r"a row and a column for each of 3 names: got \(2, 2\)"):
         plot.confusion(axes, [[5, 1], [0, 7]], ["cat", "dog", "cow"])
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.float16, torch.bfloat16, torch.float32])
+def test_tensors_of_any_type_are_drawn_as_arrays_are(dtype):
+    numbers = torch.arange(4).reshape(1, 2, 2).to(dtype)
+    np.testing.assert_array_equal(plot.images(numbers)[0].images[0].get_array(), [[0, 1], [2, 3]])
+    _, axes = plt.subplots()
+    plot.dot_plot(axes, {"runs": numbers.flatten()})
+    assert list(axes.lines[0].get_xdata()) == [0, 1, 2, 3]
+    plot.confusion(axes, numbers[0], ["cat", "dog"])
+    np.testing.assert_array_equal(axes.images[0].get_array(), [[0, 1], [2, 0]])
+    plot.images(torch.ones(1, 2, 2, requires_grad=True))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_would_not_be_drawn_is_refused(bad):
+    _, axes = plt.subplots()
+    with pytest.raises(ValueError, match="images must be finite: got NaN or infinity"):
+        plot.images(np.full((1, 2, 2), bad))
+    with pytest.raises(ValueError, match=r"groups\['a'\] must be finite: got NaN or infinity"):
+        plot.dot_plot(axes, {"a": [1, bad]})
+    with pytest.raises(ValueError, match="matrix must be finite: got NaN or infinity"):
+        plot.confusion(axes, [[bad]], ["cat"])
+    axes.plot([0, 1], [0, bad], label="x")
+    with pytest.raises(ValueError, match="axes must have lines that end in a finite number: got .* for x"):
+        plot.label_lines(axes)
+
+
+def test_groups_and_columns_hold_something():
+    _, axes = plt.subplots()
+    for values in ([], [[1, 2]]):
+        with pytest.raises(ValueError, match="groups must be one or more numbers each"):
+            plot.dot_plot(axes, {"a": values})
+    with pytest.raises(ValueError, match="columns must be at least 1: got 0"):
+        plot.images(np.zeros((1, 2, 2)), columns=0)

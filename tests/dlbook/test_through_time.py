@@ -19,7 +19,7 @@ FUNCTIONS = {"tanh": (tanh, tanh_derivative), "relu": (relu, relu_derivative), "
 
 
 def make(f=tanh, batch=2, length=4, inputs=2, hidden=3):
-    """Make a cell and sequences in float64; return both with the sums and states of all length."""
+    """Make a cell and sequences in float64; return both with the pre-activations and states of all time steps."""
     torch.manual_seed(0)
     cell, x, h = RNNCell(inputs, hidden, f).double(), random(batch, length, inputs), random(batch, hidden)
     nn.init.normal_(cell.bias_ih)
@@ -59,14 +59,22 @@ def parameters_of_sizes(*scales):
 @given(st.floats(1e-3, 1e3), st.lists(st.floats(0, 1e4), min_size=1, max_size=3))
 def test_clipping_equals_torch(limit, scales):
     ours, theirs = parameters_of_sizes(*scales), parameters_of_sizes(*scales)
-    length = clip_gradient_(ours, limit)
-    assert_close(length, nn.utils.clip_grad_norm_(theirs, limit))
-    share = 2e-6 / max(length.item(), 1e-9)  # PyTorch adds 1e-6 to the length
+    norm = clip_gradient_(ours, limit)
+    assert_close(norm, nn.utils.clip_grad_norm_(theirs, limit))
+    share = 2e-6 / max(norm.item(), 1e-9)  # PyTorch adds 1e-6 to the norm
     for mine, yours in zip(ours, theirs, strict=True):
         if mine.grad is None:  # it had none
             assert yours.grad is None
         else:
             assert_close(mine.grad, yours.grad, rtol=share, atol=1e-12)
+
+
+def test_a_large_gradient_in_half_precision_is_clipped_not_lost():
+    """Its norm lies above 65,504, the largest number of float16."""
+    parameter = nn.Parameter(torch.zeros(100, dtype=torch.float16))
+    parameter.grad = torch.full((100,), 60_000.0, dtype=torch.float16)
+    assert clip_gradient_([parameter], 1.0).item() == pytest.approx(600_000, rel=1e-3)
+    assert_close(parameter.grad, torch.full((100,), 0.1, dtype=torch.float16))
 
 
 def test_clipping_takes_a_generator():
@@ -92,7 +100,7 @@ def slope(z):
 
 
 def delta_by_index(W, zs, errors, transpose=True, own=True, shift=0):
-    """Go backward through the length: delta[t][i] = f'(z[t][i]) (errors[t][i] + sum over j of W[j][i] delta[t+1][j])."""
+    """Go backward in time: delta[t][i] = f'(z[t][i]) (errors[t][i] + sum over j of W[j][i] delta[t+1][j])."""
     length, n = len(zs), range(len(W))
     delta = [[0.0] * len(W) for _ in range(length + 1)]  # nothing comes from behind the last step
     for t in reversed(range(length)):
@@ -156,7 +164,7 @@ def matrix_product(a, b):
 
 
 def jacobian_by_index(W, zs, t, k, after=0, flip=False, transpose=False):
-    """Multiply diag(f'(z[t-j])) W for j = 0 ... k - 1, the factor of the last step leftmost; length count from 1."""
+    """Multiply diag(f'(z[t-j])) W for j = 0 ... k - 1, the last step's factor leftmost; time steps count from 1."""
     n = range(len(W))
     result = [[float(i == j) for j in n] for i in n]
     for j in range(k):

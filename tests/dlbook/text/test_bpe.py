@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 import tokenizers
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +15,7 @@ from dlbook.text.bpe import BYTES, BytePairEncoding, _join, _split, train_bpe
 ALPHABET = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())  # one visible character for each byte
 BYTE_OF = dict(zip(ALPHABET, BYTES, strict=True))
 PIECE_OF = {byte: character for character, byte in BYTE_OF.items()}
-UNLIKE = {"No", "Nl", "Cs"}  # what Python's expressions see otherwise, and half surrogates
+UNLIKE = {"No", "Nl", "Cs", "Cn"}  # what Python sees otherwise, half surrogates, characters newer than Python
 CHARACTERS = st.characters(exclude_categories=UNLIKE, exclude_characters="\x1c\x1d\x1e\x1f")
 
 
@@ -139,14 +141,24 @@ def test_a_new_merge_counts_from_then_on():
     assert learnt.encode("ab") == [256]
 
 
+def test_numbers_of_any_kind(unchecked):
+    learnt = train_bpe(["to be or not to be"], 260)
+    numbers = learnt.encode("to be")
+    assert learnt.decode(torch.tensor(numbers)) == learnt.decode(np.array(numbers)) == "to be"
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: train_bpe(["a"], 255), "size must be at least 256, the number of bytes: got 255"),
+        (lambda: train_bpe(["a"], 255), "vocab_size must be at least 256: got 255"),
+        (lambda: train_bpe("a text", 300), "texts must be texts, not one: got str"),
+        (lambda: BytePairEncoding([(0, 1, 2)]), "pair must hold two numbers: got 3"),
+        (lambda: BytePairEncoding().decode([1.0]), "numbers must be integers: got float"),
+        (lambda: BytePairEncoding().encode(["a"]), "text must be a string: got list"),
         (lambda: BytePairEncoding([(0, 256)]), "numbers must be between 0 and 255: got 256"),
         (lambda: BytePairEncoding().decode([-1]), "numbers must be between 0 and 255: got -1"),
     ],
 )
-def test_errors(call, message):
-    with pytest.raises(ValueError, match=message):
+def test_errors(call, message, unchecked):
+    with pytest.raises((ValueError, TypeError), match=message):
         call()

@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -18,14 +19,14 @@ sentences = st.lists(
 )
 
 
-def counted(t, pairs, over="source", empty=True, of="target"):
+def counted(t, pairs, over="source", null=True, of="target"):
     """Share out each target word among the words of its source; divide the counts by their sum over target words.
 
-    `t` is a dictionary by (e, f), where e is None for the empty word.
+    `t` is a dictionary by (e, f), where e is None for the NULL word.
     """
     counts = defaultdict(float)
     for source, target in pairs:
-        source = [*source, None] if empty else source
+        source = [*source, None] if null else source
         for f in target:
             for e in source:
                 whole = sum(t[other, f] for other in source) if over == "source" else sum(t[e, g] for g in target)
@@ -37,7 +38,7 @@ def counted(t, pairs, over="source", empty=True, of="target"):
 
 
 def as_table(links, probability):
-    words = [None if e == links.empty else e for e in links.source.tolist()]
+    words = [None if e == links.null else e for e in links.source.tolist()]
     return dict(zip(zip(words, links.target.tolist(), strict=True), probability.tolist(), strict=True))
 
 
@@ -73,7 +74,7 @@ def test_equals_counting_index_by_index(pairs, seed):
     counted,
     lambda t, pairs: counted(t, pairs, over="target"),  # shared among the target words
     lambda t, pairs: counted(t, pairs, of="source"),  # divided by the sum over source words
-    lambda t, pairs: counted(t, pairs, empty=False),  # without the empty word
+    lambda t, pairs: counted(t, pairs, null=False),  # without the NULL word
 )
 def test_reestimation_as_printed(formula):
     pairs = [([0, 1], [0, 1, 1]), ([1], [1]), ([0, 2, 2], [2, 0]), ([], [2])]
@@ -103,19 +104,33 @@ def test_learns_a_made_up_language():
     lexicon = IBMModel1(sources, targets, iterations=20)
     assert lexicon.translate([3, 1, 2, 9]) == [7, 9, 8, 1]
     assert lexicon.likelihoods == sorted(lexicon.likelihoods) and len(lexicon.likelihoods) == 20
-    assert as_table(lexicon.links, lexicon.probability)[None, 0] > 0.9  # the empty word explains it
+    assert as_table(lexicon.links, lexicon.probability)[None, 0] > 0.9  # the NULL word explains it
     assert as_table(lexicon.links, lexicon.probability)[3, 7] > 0.9
 
 
 def test_words_that_were_never_seen_are_left_out():
     lexicon = IBMModel1([[0, 1], [1]], [[5, 6], [6]])
-    assert lexicon.translate([1, 2, 0, 99]) == [6, 5]  # 2 is how the empty word is numbered, and is none
+    assert lexicon.translate([1, 2, 0, 99]) == [6, 5]  # 2 is how the NULL word is numbered, and is none
     assert lexicon.translate([]) == []
 
 
 def test_the_first_of_equals_is_the_best():
     assert IBMModel1([[0]], [[3, 1, 2]]).translate([0]) == [1]
     assert IBMModel1([[0]], [[3, 1, 2]], iterations=1).likelihoods == [pytest.approx(3 * math.log(1 / 3))]
+
+
+LINKS = link([[0]], [[1]])
+
+
+def test_nan_stays_nan():
+    probability, likelihood = em_step(torch.tensor([math.nan, 1.0]), LINKS)
+    assert probability.isnan().all() and likelihood.isnan()
+
+
+def test_words_of_any_kind(unchecked):
+    expected = IBMModel1([[0, 1], [1]], [[5, 6], [6]]).probability
+    sources, targets = [np.array([0, 1]), np.array([1])], [torch.tensor([5, 6]), torch.tensor([6])]
+    assert_close(IBMModel1(sources, targets).probability, expected)
 
 
 @pytest.mark.parametrize(
@@ -125,8 +140,18 @@ def test_the_first_of_equals_is_the_best():
         (lambda: link([[0]], [[1], [2]]), "sources and targets must be equally many, .*: got 1, 2"),
         (lambda: link([[0], [1]], [[], []]), "with a word in some target: got 2, 2"),
         (lambda: IBMModel1([], []), "with a word in some target: got 0, 0"),
+        (lambda: link([[0, -1]], [[1]]), "sources must be at least 0: got -1"),
+        (lambda: link([[0]], [[-2]]), "targets must be at least 0: got -2"),
+        (lambda: link([[0.5]], [[1]]), "sources must hold integers: got torch.float32"),
+        (lambda: link([[0]], [[1.0]]), "targets must hold integers: got torch.float32"),
+        (lambda: em_step(torch.ones(2, 1), LINKS), r"probability must have the shape \(2,\): got \(2, 1\)"),
+        (lambda: em_step(torch.ones(3), LINKS), r"probability must have the shape \(2,\): got \(3,\)"),
+        (
+            lambda: em_step(torch.ones(2, dtype=torch.int64), LINKS),
+            "probability must be floating point: got torch.int64",
+        ),
     ],
 )
-def test_errors(call, message):
-    with pytest.raises(ValueError, match=message):
+def test_errors(call, message, unchecked):
+    with pytest.raises((ValueError, TypeError), match=message):
         call()

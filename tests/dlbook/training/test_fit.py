@@ -3,21 +3,27 @@
 import inspect
 import math
 import time
+from contextlib import nullcontext
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
-from torch.optim import SGD, Adam
-from torch.optim.lr_scheduler import ExponentialLR, OneCycleLR
+from torch.optim import LBFGS, SGD, Adam
+from torch.optim.lr_scheduler import ChainedScheduler, ExponentialLR, OneCycleLR, ReduceLROnPlateau
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
+from dlbook import losses
 from dlbook.training import batches as batches_module
+from dlbook.training import optim
 from dlbook.training.batches import Batches
 from dlbook.training.fit import _check_arguments, evaluate, fit, range_test
-from dlbook.training.run import History, _unpack
+from dlbook.training.optim import warmup_cosine
+from dlbook.training.regularize import regularized
+from dlbook.training.run import History, Run, _unpack
 
 
 def examples(count=50):
@@ -206,14 +212,15 @@ class Stream(IterableDataset):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"epochs": 0}, "epochs must be a whole number, at least 1: got 0"),
-        ({"epochs": -1}, "epochs must be a whole number, at least 1: got -1"),
+        ({"epochs": 0}, "epochs must be at least 1: got 0"),
+        ({"epochs": -1}, "epochs must be at least 1: got -1"),
         ({"batches": []}, "batches must hold at least one batch: got none"),
         ({"batches": iter(())}, "batches must hold at least one batch each time: got none in epoch 1"),
         ({"batches": DataLoader(Stream([]))}, "batches must hold at least one batch each time: got none in epoch 1"),
         ({"batches": iter([examples()]), "epochs": 2}, "batches must .* got none in epoch 2"),
         ({"batches": [examples()[0]]}, r"batches must yield tuples of tensors \(inputs\.\.\., target\): got a Tensor"),
         ({"batches": [examples()[:1]]}, r"batches must yield tuples .*: got a tuple of \['Tensor'\]"),
+        ({"batches": [(examples()[0], torch.tensor(1))]}, r"batches must have targets of one row .*: got \(\)"),
         ({"batches": [[1.0, 2.0]]}, r"batches must yield tuples .*: got a list of \['float', 'float'\]"),
         (
             {"optimizer": SGD(nn.Linear(4, 3).parameters())},
@@ -221,8 +228,8 @@ class Stream(IterableDataset):
         ),
         ({"clip": 0.0}, r"clip must be above 0: got 0\.0"),
         ({"clip": math.nan}, "clip must be above 0: got nan"),
-        ({"checkpoint_every": 1}, "checkpoint_every must be a whole number, at least 1, with checkpoint given: got 1"),
-        ({"checkpoint_every": 0, "checkpoint": "x.pt"}, "checkpoint_every must be a whole number, at least 1, .*: got 0"),
+        ({"checkpoint_every": 1}, "checkpoint_every must come with checkpoint: got none"),
+        ({"checkpoint_every": 0, "checkpoint": "x.pt"}, "checkpoint_every must be at least 1: got 0"),
         ({"checkpoint": "no/such/folder/x.pt"}, "checkpoint must be in a folder that exists: got no/such/folder/x.pt"),
     ],
 )
@@ -232,11 +239,129 @@ def test_fit_refuses(changed, message):
 
 
 def test_fit_refuses_half_an_epoch_and_a_frozen_model():
-    with pytest.raises(ValueError, match=r"epochs must be a whole number, at least 1: got 1\.5"):
+    with pytest.raises(TypeError, match=r"epochs must be a whole number: got 1\.5"):
         inspect.unwrap(_check_arguments)(network(), [examples()], None, 1.5)
     frozen = network().requires_grad_(False)
     with pytest.raises(ValueError, match=r"optimizer must have .* at least one not frozen"):
         run(model=frozen, optimizer=SGD(frozen.parameters()))
+
+
+class Plateaus(ReduceLROnPlateau):
+    """A schedule of one's own that needs a metric."""
+
+
+def chained(*schedules):
+    """Make a ChainedScheduler; later versions of PyTorch refuse such a chain themselves."""
+    chain = ChainedScheduler(schedules[:1])
+    chain._schedulers = schedules
+    return chain
+
+
+class Closing(SGD):
+    """An optimiser of one's own that needs a closure."""
+
+    def step(self, closure):
+        return super().step(closure)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda w: (LBFGS(w), None), "optimizer must .* without arguments: got LBFGS, whose step needs closure"),
+        (lambda w: (Closing(w), None), "optimizer must .* without arguments: got Closing, whose step needs closure"),
+        (
+            lambda w: (o := SGD(w), ReduceLROnPlateau(o)),
+            "schedule must step after each batch without .*: got ReduceLROnPlateau, whose step needs metrics",
+        ),
+        (lambda w: (o := SGD(w), Plateaus(o)), "schedule must .*: got Plateaus, whose step needs metrics"),
+        (
+            lambda w: (o := SGD(w), chained(ExponentialLR(o, 0.9), ReduceLROnPlateau(o))),
+            "schedule must .*: got ReduceLROnPlateau, whose step needs metrics",
+        ),
+        (lambda w: (SGD(w), ExponentialLR(SGD(w), 0.9)), "schedule must be of this optimizer: got that of another"),
+        (lambda w: (SGD(w), warmup_cosine(10)), "schedule must be one of torch.optim.lr_scheduler, .*: got a function"),
+    ],
+)
+def test_what_cannot_be_driven_is_refused_before_a_weight_moves(make, message, unchecked):
+    model = network()
+    optimizer, schedule = make(list(model.parameters()))
+    with pytest.raises((ValueError, TypeError), match=message):
+        run(model=model, optimizer=optimizer, schedule=schedule)
+    assert_same(model, network())
+    if schedule is None:
+        with pytest.raises(ValueError, match=message):
+            range_test(model, [examples()], cross_entropy, optimizer, 0.1, 1.0, 5)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int8, np.uint16])
+def test_fit_takes_numpys_numbers(tmp_path, kind, unchecked):
+    def trained(epochs, batch_size, seed, clip, lr, every, path):
+        model = network()
+        batches = Batches(*examples(), batch_size=batch_size, shuffle=True, seed=seed)
+        options = {"clip": clip, "checkpoint": path, "checkpoint_every": every}
+        history = run(model=model, batches=batches, optimizer=SGD(model.parameters(), lr=lr), epochs=epochs, **options)
+        return model, history
+
+    plain, one = trained(2, 8, 3, 0.5, 0.25, 2, tmp_path / "plain.pt")
+    numpys, other = trained(
+        kind(2), kind(8), kind(3), np.float32(0.5), np.float64(0.25), kind(2), tmp_path / "numpy.pt"
+    )
+    assert one == other
+    assert_same(plain, numpys)
+    assert all(type(value) is float for value in other.steps + other.loss)
+    resumed, again = trained(3, 8, 3, 0.5, 0.25, 2, tmp_path / "numpy.pt")  # each reads the other's file
+    assert len(again.loss) == 3
+
+
+@pytest.mark.parametrize("error", [None, ZeroDivisionError, KeyboardInterrupt])
+@pytest.mark.parametrize("function", [fit, range_test])
+def test_modes_are_put_back(function, error):
+    model = network()
+    model.eval()
+    model[1].train()
+    modes = [module.training for module in model.modules()]
+    seen = []
+
+    def loss(logits, target):
+        seen.append([module.training for module in model.modules()])
+        if error and len(seen) == 2:
+            raise error
+        return cross_entropy(logits, target)
+
+    rest = {"epochs": 2} if function is fit else {"low": 0.001, "high": 0.01, "steps": 4}
+    arguments = Batches(*examples(), batch_size=20), loss, SGD(model.parameters(), lr=0.1)
+    with nullcontext() if error is None else pytest.raises(error):
+        function(model=model, **dict(zip(("batches", "loss", "optimizer"), arguments, strict=True)), **rest)
+    assert len(seen) >= 2 and all(all(training) for training in seen)
+    assert [module.training for module in model.modules()] == modes
+
+
+def test_modes_are_put_back_after_a_refusal_and_a_function_is_no_model(unchecked):
+    model = network().eval()
+    with pytest.raises(ValueError, match="epochs must be at least 1"):
+        fit(model, [examples()], cross_entropy, SGD(model.parameters()), epochs=0)
+    assert not model.training
+    for call in (
+        lambda: fit(cross_entropy, [examples()], cross_entropy, SGD(model.parameters()), epochs=1),
+        lambda: range_test(cross_entropy, [examples()], cross_entropy, SGD(model.parameters()), 0.1, 1.0, 3),
+        lambda: evaluate(cross_entropy, [examples()], accuracy=accuracy),
+    ):
+        with pytest.raises(TypeError, match="model must be an nn.Module: got function"):
+            call()
+
+
+def test_fit_makes_no_tensor_on_another_device(monkeypatch):
+    """All but the looks at the losses, which must read values, with everything on torch.device("meta")."""
+    monkeypatch.setattr(Run, "settle", lambda self: None)
+    monkeypatch.setattr(Run, "check", lambda self: None)
+    monkeypatch.setattr(Run, "end_epoch", lambda self, validate: setattr(self, "epoch", self.epoch + 1))
+    for optimizer in (Adam, optim.Adam, optim.Momentum, optim.GradientDescent):
+        model = network().to("meta")
+        x, y = (part.to("meta") for part in examples())
+        loss = regularized(losses.cross_entropy, model, l1=0.1, l2=0.1)
+        for batches in (Batches(x, y, batch_size=20, shuffle=True), [examples()]):
+            fit(model, batches, loss, optimizer(model.parameters(), lr=0.1), epochs=2, clip=1.0)
+        assert {weight.device.type for weight in model.parameters()} == {"meta"}
 
 
 def test_fit_goes_through_a_stream():
@@ -326,10 +451,18 @@ def test_unshuffled_batches_are_views():
     ("tensors", "options", "message"),
     [
         ((), {"batch_size": 1}, r"tensors must have the same number of examples, at least 1: got shapes \[\]"),
-        ((torch.zeros(3, 2), torch.zeros(4)), {"batch_size": 1}, r"tensors must have .* got shapes \[\(3, 2\), \(4,\)\]"),
+        (
+            (torch.zeros(3, 2), torch.zeros(4)),
+            {"batch_size": 1},
+            r"tensors must have .* got shapes \[\(3, 2\), \(4,\)\]",
+        ),
         ((torch.zeros(0, 2),), {"batch_size": 1}, r"tensors must have .* got shapes \[\(0, 2\)\]"),
         ((torch.tensor(1.0),), {"batch_size": 1}, r"tensors must have .* got shapes \[\(\)\]"),
-        ((torch.zeros(3), torch.zeros(3, device="meta")), {"batch_size": 1}, "tensors must be on one device: got cpu, meta"),
+        (
+            (torch.zeros(3), torch.zeros(3, device="meta")),
+            {"batch_size": 1},
+            "tensors must be on one device: got cpu, meta",
+        ),
         ((torch.zeros(3),), {"batch_size": 0}, "batch_size must be at least 1: got 0"),
         ((torch.zeros(3),), {"batch_size": 1, "seed": -1}, "seed must be at least 0: got -1"),
     ],
@@ -345,7 +478,9 @@ def test_batches_refuses(tensors, options, message):
 @given(st.integers(1, 60))
 def test_evaluate_weighs_examples_equally(size):
     model, (x, y) = network(), examples()
-    result = evaluate(model, Batches(x, y, batch_size=size), accuracy=accuracy, loss=cross_entropy, one=lambda s, t: 1.0)
+    result = evaluate(
+        model, Batches(x, y, batch_size=size), accuracy=accuracy, loss=cross_entropy, one=lambda s, t: 1.0
+    )
     scores = model.eval()(x)
     expected = {"accuracy": accuracy(scores, y).item(), "loss": cross_entropy(scores, y).item(), "one": 1.0}
     assert result == pytest.approx(expected, rel=1e-5)
@@ -467,7 +602,7 @@ def test_range_test_stops_early():
     [
         (0.0, 1.0, 5, r"low and high must be 0 < low < high, and finite: got low=0\.0, high=1\.0"),
         (1.0, 0.5, 5, r"low and high must be 0 < low < high, and finite: got low=1\.0, high=0\.5"),
-        (0.1, 1.0, 1, "steps must be a whole number, at least 2: got 1"),
+        (0.1, 1.0, 1, "steps must be at least 2: got 1"),
     ],
 )
 def test_range_test_refuses(low, high, steps, message):

@@ -19,8 +19,8 @@ from torch.optim.lr_scheduler import ExponentialLR, OneCycleLR
 from torch.testing import assert_close
 
 from dlbook.training.batches import Batches
-from dlbook.training.fit import fit
 from dlbook.training.checkpoint import FORMAT, read, write
+from dlbook.training.fit import fit
 from dlbook.training.run import _number_of_batches
 from tests.dlbook.training.train_killed import EPOCHS, STEPS, prepare, train, train_and_die
 
@@ -227,7 +227,12 @@ def test_a_damaged_checkpoint_is_refused_and_left(tmp_path, damage):
 @given(st.integers(0, 10**9), st.integers(1, 255))
 def test_no_flipped_bit_goes_unnoticed(tmp_path_factory, place, flip):
     checkpoint = tmp_path_factory.mktemp("run") / "checkpoint.pt"
-    state = {"format": FORMAT, "belongs": [{"model": "x"}], "model": {"weight": torch.arange(50.0)}, "position": [1, 2, [3]]}
+    state = {
+        "format": FORMAT,
+        "belongs": [{"model": "x"}],
+        "model": {"weight": torch.arange(50.0)},
+        "position": [1, 2, [3]],
+    }
     write(checkpoint, state)
     damaged = bytearray(checkpoint.read_bytes())
     damaged[place % len(damaged)] ^= flip
