@@ -72,7 +72,7 @@ class MultiHeadAttention(nn.Module):
     """
 
     def __init__(self, dim: int, heads: int, bias: bool = True, fused: bool = False):
-        """Make the projections.
+        """Create the projections.
 
         Args:
             dim: numbers in a position; each head has dim / heads of them.
@@ -109,7 +109,12 @@ class MultiHeadAttention(nn.Module):
     def project_query(
         self, x: Float[Tensor, "batch queries dim"], offset: int = 0
     ) -> Float[Tensor, "batch heads queries d"]:
-        """Return the queries of x; `offset`, the position of the first, is ignored."""
+        """Return the queries of x.
+
+        Args:
+            x: the positions that look at others.
+            offset: the position of the first; without rotary positions it is ignored.
+        """
         return _project(self.query, x, self.heads)
 
     def forward(
@@ -162,7 +167,7 @@ class RotarySelfAttention(MultiHeadAttention):
         bias: bool = True,
         fused: bool = False,
     ):
-        """Make the projections and the table of rotations.
+        """Create the projections and the table of rotations.
 
         Args:
             dim, heads, bias, fused: as in `MultiHeadAttention`.
@@ -197,7 +202,12 @@ class RotarySelfAttention(MultiHeadAttention):
     def project_query(
         self, x: Float[Tensor, "batch queries dim"], offset: int = 0
     ) -> Float[Tensor, "batch heads queries d"]:
-        """Return the rotated queries of x, the first of which has position `offset`."""
+        """Return the rotated queries of x.
+
+        Args:
+            x: the positions that look at others.
+            offset: the position of the first.
+        """
         return self.rotary(super().project_query(x), offset)
 
 
@@ -252,21 +262,21 @@ def _project(
 
 
 def _append(kv_cache: KeyValue | None, key: Tensor, value: Tensor) -> KeyValue:
-    """Put keys and values behind those of earlier positions."""
+    """Append keys and values to those of earlier positions."""
     if kv_cache is None:
         return key, value
     _count_keys("kv_cache", kv_cache, *key.shape)
     return torch.cat([kv_cache[0], key], 2), torch.cat([kv_cache[1], value], 2)
 
 
-def _count_keys(name: str, kv: Any, batch: int, heads: int, _: int, d: int) -> int:
+def _count_keys(name: str, kv: Any, batch_size: int, heads: int, _: int, d: int) -> int:
     """Return the number of keys; refuse what is no pair of keys and values alike."""
     if kv is None:
         return 0
     if not isinstance(kv, (tuple, list)) or len(kv) != 2:
         got = type(kv).__name__
         raise TypeError(f"{name} must be a pair of keys and values: got {got}")
-    check_shape(name, kv[0], batch, heads, "keys", d)
+    check_shape(name, kv[0], batch_size, heads, "keys", d)
     check_shape(name, kv[1], *kv[0].shape)
     return kv[0].shape[2]
 

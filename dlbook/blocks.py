@@ -29,7 +29,7 @@ class LayerNorm(nn.Module):
     """
 
     def __init__(self, dim: int, eps: float = 1e-5):
-        """Make the layer.
+        """Create the layer.
 
         Args:
             dim: numbers in a position.
@@ -45,6 +45,9 @@ class LayerNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         """Normalise each position by itself, whatever else is in the batch.
+
+        Args:
+            x: the positions.
 
         Raises:
             TypeError: `x` is not floating point.
@@ -64,7 +67,7 @@ class FeedForward(nn.Module):
     """
 
     def __init__(self, dim: int, hidden: int, activation: Elementwise = F.gelu):
-        """Make the layers.
+        """Create the layers.
 
         Args:
             dim: numbers in a position.
@@ -78,6 +81,9 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         """Return the output at each position, which depends on no other.
+
+        Args:
+            x: the positions.
 
         Raises:
             TypeError: `x` is not floating point.
@@ -102,7 +108,7 @@ class Residual(nn.Module):
         dropout: float = 0.0,
         fused: bool = False,
     ):
-        """Make the norm.
+        """Create the norm.
 
         Args:
             dim: numbers in a position.
@@ -170,7 +176,7 @@ class Block(nn.Module):
         settings: BlockSettings = PRE_NORM,
         cross: bool = False,
     ):
-        """Make the layers.
+        """Create the layers.
 
         Args:
             dim: numbers in a position.
@@ -240,7 +246,7 @@ class Stack(nn.Module):
         settings: BlockSettings = PRE_NORM,
         cross: bool = False,
     ):
-        """Make the blocks.
+        """Create the blocks.
 
         Args:
             layers: number of blocks.
@@ -283,7 +289,14 @@ class Decoder(Stack):
     """Decoder of a Transformer: a position sees itself, those before, and a memory."""
 
     def project_kv(self, memory: Float[Tensor, "batch sources dim"]) -> KVCache:
-        """Return the keys and values of a memory for each block, once for all steps."""
+        """Return the keys and values of a memory for each block, once for all steps.
+
+        Args:
+            memory: the output of an encoder.
+
+        Raises:
+            ValueError: The decoder has no cross-attention.
+        """
         _check_memory(self.blocks[0].cross is not None, memory)
         return tuple(block.cross.project_kv(memory) for block in self.blocks)
 
@@ -319,7 +332,7 @@ class Decoder(Stack):
 def _self_attention(
     dim: int, heads: int, settings: BlockSettings
 ) -> MultiHeadAttention:
-    """Make self-attention, with a rotary position embedding if its length is given."""
+    """Return self-attention, with a rotary position embedding if it has a length."""
     if settings.rotary_length is None:
         return MultiHeadAttention(dim, heads, fused=settings.fused)
     length = settings.rotary_length

@@ -29,7 +29,7 @@ class SkipGram(nn.Module):
     """
 
     def __init__(self, vocab_size: int, dim: int):
-        """Make the vectors: v uniform, as in the authors' program, and u zero.
+        """Create the vectors: v uniform, as in the authors' program, and u zero.
 
         Args:
             vocab_size: how many words there are.

@@ -29,7 +29,7 @@ class Readout(nn.Module):
         activation: Elementwise | None = None,
         init: Callable[[Tensor], None] = glorot_uniform_,
     ):
-        """Make the weights; the bias is zero.
+        """Create the weights; the bias is zero.
 
         Args:
             hidden: units of the state h_t.
@@ -105,7 +105,7 @@ class Forecaster(nn.Module):
         cell: Callable[[int, int], Cell] = LSTMCell,
         fused: bool = False,
     ):
-        """Make the layers.
+        """Create the layers.
 
         Args:
             inputs: features of one time step.

@@ -75,7 +75,7 @@ class LanguageModel(nn.Module):
         tied: bool = False,
         fused: bool = True,
     ):
-        """Make the layers.
+        """Create the layers.
 
         Args:
             vocab_size: how many different tokens there are.

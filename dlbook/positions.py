@@ -84,7 +84,11 @@ class RotaryEmbedding(nn.Module):
     def forward(
         self, x: Float[Tensor, "*batch length dim"], offset: int = 0
     ) -> Float[Tensor, "*batch length dim"]:
-        """Return the vectors rotated, the first of which has the position `offset`.
+        """Return the rotated vectors.
+
+        Args:
+            x: a vector for each position.
+            offset: the position of the first.
 
         Raises:
             ValueError: `x` has another dim, or positions outside 0 ... max_length - 1.
@@ -110,7 +114,7 @@ class TokenEmbedding(nn.Module):
         max_length: int,
         positions: str = "learnt",
     ):
-        """Make the embeddings.
+        """Create the embeddings.
 
         Args:
             vocab_size: number of tokens.

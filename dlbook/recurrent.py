@@ -77,7 +77,7 @@ class Cell(nn.Module):
         biases: int = 1,
         init: Callable[["Cell"], None] = keras_init_,
     ):
-        """Make the weights.
+        """Create the weights.
 
         Args:
             inputs: features of one time step.
@@ -150,7 +150,7 @@ class RNNCell(Cell):
     def __init__(
         self, inputs: int, hidden: int, activation: Elementwise = tanh, **options: Any
     ):
-        """Make the cell.
+        """Create the cell.
 
         Args:
             inputs: features of one time step.
@@ -206,7 +206,7 @@ class GRUCell(Cell):
     def __init__(
         self, inputs: int, hidden: int, init: Callable[[Cell], None] = keras_init_
     ):
-        """Make the cell, with two vectors of biases.
+        """Create the cell, with two vectors of biases.
 
         Args:
             inputs: features of one time step.
@@ -289,7 +289,7 @@ class Recurrent(nn.Module):
         layers: int = 1,
         directions: int = 1,
     ):
-        """Make the cells.
+        """Create the cells.
 
         Args:
             cell: makes one from its numbers of inputs and hidden units: `LSTMCell`, or

@@ -35,7 +35,7 @@ class AdditiveAttention(nn.Module):
     """
 
     def __init__(self, hidden: int, width: int):
-        """Make the weights.
+        """Create the weights.
 
         Args:
             hidden: the width of the decoder's states.
@@ -77,7 +77,7 @@ class GeneralAttention(nn.Module):
     """
 
     def __init__(self, hidden: int, width: int):
-        """Make the weights.
+        """Create the weights.
 
         Args:
             hidden: the width of the decoder's states.
@@ -116,7 +116,7 @@ class RecurrentEncoder(nn.Module):
         dropout: float = 0.0,
         fused: bool = True,
     ):
-        """Make the layers.
+        """Create the layers.
 
         Args:
             vocab_size: how many different tokens the source language has.
@@ -169,7 +169,7 @@ class RecurrentDecoder(nn.Module):
         tied: bool = False,
         fused: bool = True,
     ):
-        """Make the layers.
+        """Create the layers.
 
         Args:
             vocab_size: how many different tokens the target language has.
@@ -232,7 +232,7 @@ class RecurrentTranslator(nn.Module):
         tied: bool = False,
         fused: bool = True,
     ):
-        """Make the layers.
+        """Create the layers.
 
         Args:
             source_vocab_size: how many different tokens the source language has.

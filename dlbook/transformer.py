@@ -90,7 +90,7 @@ class GPT(nn.Module):
         dropout: float = 0.0,
         fused: bool = False,
     ):
-        """Make the layers.
+        """Create the layers.
 
         Args:
             vocab_size: number of tokens.
@@ -123,6 +123,9 @@ class GPT(nn.Module):
         self, tokens: Int[Tensor, "batch length"]
     ) -> Float[Tensor, "batch length vocab"]:
         """Return logits for the token that follows each position.
+
+        Args:
+            tokens: of any integer type.
 
         Raises:
             TypeError: `tokens` holds no integers.
@@ -182,7 +185,7 @@ class Transformer(nn.Module):
         dropout: float = 0.0,
         fused: bool = False,
     ):
-        """Make the layers.
+        """Create the layers.
 
         The first Transformer had `activation=F.relu, norm_first=False, dropout=0.1`.
 
@@ -212,6 +215,9 @@ class Transformer(nn.Module):
     def encode(self, source: Int[Tensor, "batch sources"]) -> TranslationState:
         """Return what the decoder knows of sources, with which `step` goes on.
 
+        Args:
+            source: tokens of any integer type, filled up with `pad`.
+
         Returns:
             The padding mask, the keys and values of the source for each block of the
             decoder, and an empty key-value cache.
@@ -232,6 +238,10 @@ class Transformer(nn.Module):
         target: Int[Tensor, "batch length"],
     ) -> Float[Tensor, "batch length vocab"]:
         """Return logits for the token that follows each position of a known target.
+
+        Args:
+            source: tokens of any integer type, filled up with `pad`.
+            target: tokens of any integer type.
 
         Raises:
             TypeError: `source` or `target` holds no integers.
@@ -281,7 +291,7 @@ class TextClassifier(nn.Module):
         dropout: float = 0.0,
         fused: bool = False,
     ):
-        """Make the layers.
+        """Create the layers.
 
         Args:
             vocab_size: number of tokens.
@@ -308,6 +318,9 @@ class TextClassifier(nn.Module):
         self, tokens: Int[Tensor, "batch length"]
     ) -> Float[Tensor, "batch classes"]:
         """Return logits of the classes; those of a text of padding are the biases.
+
+        Args:
+            tokens: of any integer type, filled up with `pad`.
 
         Raises:
             TypeError: `tokens` holds no integers.

@@ -36,6 +36,7 @@ LOCKS = [
     "glossary",
     "references",
     "api",
+    "names",
 ]
 
 

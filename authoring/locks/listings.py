@@ -1,7 +1,7 @@
 """A cell that begins with `# Listing: dlbook.network.Dense` holds the package's source of it; each has one home.
 
 The source is shown as it stands, comments and decorators included; docstrings are cut to their first line. A cell that
-begins with `# Listing, shortened: …` leaves out annotations and the checks of arguments (`definitions.is_guard`), too.
+begins with `# Listing, shortened: …` also leaves out the checks of arguments (`definitions.is_guard`).
 `python -m authoring.build` writes these cells. What is longer than a page is split in the package, not in the listing.
 """
 
@@ -65,48 +65,25 @@ def listing(name: str, root: Path = ROOT, short: bool = False) -> str:
 
 
 def shorten(text: str) -> str:
-    """Take the annotations of functions, the checks of arguments, and what is read by these alone, out of a source."""
+    """Take the checks of arguments, and what is only made for these, out of a source."""
     tree = ast.parse(text)
     guards = [node for node in ast.walk(tree) if isinstance(node, ast.stmt) and is_guard(node)]
     read, by_guards = reads(tree), reads(ast.Module(guards, []))
-    bound = {part: names_set(part) for part in ast.walk(tree)}
-    gone = [guard for guard in guards if all(read[name] == by_guards[name] for name in bound[guard])]
+    gone = [guard for guard in guards if all(read[name] == by_guards[name] for name in names_set(guard))]
     only_checked = {name for name, times in by_guards.items() if read[name] == times}
-    gone += [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and bound[node] and only_checked.issuperset(bound[node])
-    ]
-    lines = text.encode().splitlines()
-    for first, column, last, end in sorted(annotations(tree), reverse=True):
-        lines[first] = lines[first][:column] + lines[last][end:]
-        lines[first + 1 : last + 1] = [b""] * (last - first)  # the numbers of lines stay; the formatter closes gaps
+    made = [node for node in ast.walk(tree) if isinstance(node, ast.Assign) and names_set(node)]
+    gone += [node for node in made if only_checked.issuperset(names_set(node))]
+    gone += [loop for loop in ast.walk(tree) if isinstance(loop, ast.For | ast.If) and set(loop.body) <= {*gone}]
     dropped = {number for node in gone for number in range(node.lineno - 1, node.end_lineno or 0)}
-    kept = [line for number, line in enumerate(lines) if number not in dropped]
+    kept = "\n".join(line for number, line in enumerate(text.splitlines()) if number not in dropped)
     formatter = [sys.executable, "-m", "ruff", "format", "--isolated", "--line-length", str(WIDTH), "-"]
-    return subprocess.run(formatter, input=b"\n".join(kept), capture_output=True, check=True).stdout.decode().strip()
+    return subprocess.run(formatter, input=kept, capture_output=True, check=True, encoding="utf-8").stdout.strip()
 
 
 def names_set(node: ast.AST) -> list[str]:
     """Return the names that a piece of code sets."""
     names = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
     return [name.id for name in names if isinstance(name.ctx, ast.Store)]
-
-
-def annotations(tree: ast.AST) -> list[tuple[int, int, int, int]]:
-    """Return where the annotations of functions begin and end: line and column, counted from 0, of both."""
-    found = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.arg) and node.annotation:
-            found.append((node.lineno - 1, node.col_offset + len(node.arg), *end(node.annotation)))
-        if isinstance(node, ast.FunctionDef) and node.returns:
-            found.append((node.returns.lineno - 1, node.returns.col_offset - len("-> "), *end(node.returns)))
-    return found
-
-
-def end(node: ast.expr) -> tuple[int, int]:
-    """Return where an expression ends: line and column, counted from 0."""
-    return (node.end_lineno or node.lineno) - 1, node.end_col_offset or node.col_offset
 
 
 def listed(nb: NotebookNode) -> list[tuple[NotebookNode, str, bool]]:

@@ -137,6 +137,16 @@ def is_public(name: str) -> bool:
 def docstrings(tree: ast.Module, private: bool) -> Iterator[tuple[int, str]]:
     """Yield what is wrong with the docstrings of a module, by line."""
     of_classes = {node.name: ast.get_docstring(node) or "" for node in tree.body if isinstance(node, ast.ClassDef)}
+    bases = {
+        node.name: [base.id for base in node.bases if isinstance(base, ast.Name)]
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+    }
+    overridden = {
+        (owner, node.name): documented(ast.get_docstring(node) or "")
+        for node, owner in definitions(tree)
+        if isinstance(node, Function) and owner
+    }
     for node, owner in definitions(tree):
         docstring = ast.get_docstring(node) or ""
         if OPENINGS.match(docstring):
@@ -148,6 +158,8 @@ def docstrings(tree: ast.Module, private: bool) -> Iterator[tuple[int, str]]:
             known = documented(docstring)
             if node.name == "__init__":
                 known |= documented(of_classes[owner])
+            for base in bases.get(owner, []):  # a method that only overrides need not explain again
+                known |= overridden.get((base, node.name), set())
             missing = [argument.arg for argument in arguments(node) if argument.arg not in known]
             if missing:
                 wanted = ", ".join(missing)

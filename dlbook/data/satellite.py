@@ -131,12 +131,12 @@ def _check_windows(windows: Tensor) -> None:
 
 
 def _overlapping(
-    at: Int64[Tensor, "rows 2"], held_out: Bool[Tensor, " rows"]
+    at: Int64[Tensor, "rows 2"], excluded: Bool[Tensor, " rows"]
 ) -> Bool[Tensor, " rows"]:
-    """Find windows, by their positions, that share a pixel with a held-out one.
+    """Find windows, by their positions, that share a pixel with an excluded one.
 
     Those are at most two rows and two columns apart.
     """
     image = torch.zeros(1, 1, *(at.max(0).values + 1).tolist())
-    image[0, 0, at[held_out, 0], at[held_out, 1]] = 1
+    image[0, 0, at[excluded, 0], at[excluded, 1]] = 1
     return max_pool2d(image, 5, stride=1, padding=2)[0, 0, at[:, 0], at[:, 1]] > 0

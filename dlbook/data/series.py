@@ -45,7 +45,11 @@ class Series:
         return self.values[:, _column_index(self.columns, column)]
 
     def select(self, columns: Iterable[str]) -> "Series":
-        """Return some columns, in the order given."""
+        """Return some columns, in the order given.
+
+        Args:
+            columns: their names.
+        """
         names = tuple(columns)
         indices = [_column_index(self.columns, name) for name in names]
         return Series(self.times, self.values[:, indices], names)
@@ -205,7 +209,14 @@ class Scaler:
 
     @classmethod
     def fit(cls, series: Series) -> "Scaler":
-        """Compute mean and standard deviation of the known values of each column."""
+        """Compute mean and standard deviation of the known values of each column.
+
+        Args:
+            series: the training part.
+
+        Raises:
+            ValueError: A column has no known value.
+        """
         absent = [name for name, n in series.missing.items() if n == len(series)]
         if absent:
             raise ValueError(
@@ -219,7 +230,14 @@ class Scaler:
         return cls(series.columns, mean, std)
 
     def transform(self, series: Series) -> Series:
-        """Return the series with its columns standardised."""
+        """Return the series with its columns standardised.
+
+        Args:
+            series: with the columns that the scaler was fitted to.
+
+        Raises:
+            ValueError: The columns are others.
+        """
         if series.columns != self.columns:
             raise ValueError(
                 f"series must have the columns {self.columns}: got {series.columns}"
@@ -230,7 +248,16 @@ class Scaler:
     def inverse_transform(
         self, values: Float[Tensor, "*shape"], column: str
     ) -> Float[Tensor, "*shape"]:
-        """Return standardised values of one column, such as forecasts, in its unit."""
+        """Return standardised values of one column, such as forecasts, in its unit.
+
+        Args:
+            values: of any shape.
+            column: the name of their column.
+
+        Raises:
+            TypeError: The values are no floating-point numbers.
+            ValueError: The scaler has no such column.
+        """
         check_floating(values=values)
         n = _column_index(self.columns, column)
         return values * self.std[n].item() + self.mean[n].item()

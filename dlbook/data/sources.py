@@ -115,14 +115,14 @@ def _knock(url: str) -> None:
     """
     answers: queue.SimpleQueue[OSError | None] = queue.SimpleQueue()
 
-    def ask() -> None:
+    def request() -> None:
         try:
             _downloader(timeout=PATIENCE)(url, "", None, check_only=True)
             answers.put(None)
         except OSError as error:
             answers.put(error)
 
-    threading.Thread(target=ask, daemon=True).start()
+    threading.Thread(target=request, daemon=True).start()
     try:
         error = answers.get(timeout=PATIENCE)
     except queue.Empty:

@@ -74,7 +74,7 @@ class BytePairEncoding:
     """Pieces and merges, by which text becomes numbers and comes back without loss."""
 
     def __init__(self, merges: Iterable[Pair] = ()):
-        """Make the pieces.
+        """Create the pieces.
 
         Args:
             merges: the pairs in the order in which they were learnt; without any, each
@@ -113,6 +113,9 @@ class BytePairEncoding:
 
     def encode(self, text: str) -> list[int]:
         """Return the numbers of a text's pieces.
+
+        Args:
+            text: any string.
 
         Raises:
             TypeError: `text` is no string.

@@ -273,34 +273,34 @@ def _better(
     best: Int[Tensor, "batch length"],
     best_score: Float[Tensor, " batch"],
     tokens: Int[Tensor, "batch beams length"],
-    scores: Float[Tensor, "batch beams"],
+    totals: Float[Tensor, "batch beams"],
 ) -> tuple[Int[Tensor, "batch length"], Float[Tensor, " batch"]]:
     """Return the best of the beams where it is better than the best so far."""
-    score, beam = scores.max(1)
+    score, beam = totals.max(1)
     found = tokens[torch.arange(len(tokens), device=tokens.device), beam]
     better = (score > best_score)[:, None]
     return torch.where(better, found, best), torch.maximum(score, best_score)
 
 
-def _select_rows(state: Any, rows: Int[Tensor, " rows"], batch: int) -> Any:
+def _select_rows(state: Any, rows: Int[Tensor, " rows"], batch_size: int) -> Any:
     """Return a state with these rows of the batch, in every tensor of it."""
     if state is None:
         return None
     if isinstance(state, Tensor):
-        check_shape("state", state, batch, *state.shape[1:])
+        check_shape("state", state, batch_size, *state.shape[1:])
         return state.index_select(0, rows)
     if isinstance(state, tuple | list):
-        parts = [_select_rows(part, rows, batch) for part in state]
+        parts = [_select_rows(part, rows, batch_size) for part in state]
         return state._make(parts) if hasattr(state, "_make") else type(state)(parts)
     if isinstance(state, dict):
         selected = copy.copy(state)
         for key, part in state.items():
-            selected[key] = _select_rows(part, rows, batch)
+            selected[key] = _select_rows(part, rows, batch_size)
         return selected
     if dataclasses.is_dataclass(state) and not isinstance(state, type):
         chosen: Any = copy.copy(state)
         for field in dataclasses.fields(state):
-            part = _select_rows(getattr(state, field.name), rows, batch)
+            part = _select_rows(getattr(state, field.name), rows, batch_size)
             object.__setattr__(chosen, field.name, part)  # also where it is frozen
         return chosen
     raise TypeError(

@@ -141,6 +141,9 @@ class Vocabulary:
     def decode(self, numbers: Iterable[int]) -> list[str]:
         """Return the tokens with these numbers, without <pad>, <bos> and <eos>.
 
+        Args:
+            numbers: integers of any kind, tensors included.
+
         Raises:
             TypeError: A number is no integer.
             ValueError: A number is negative or too large.

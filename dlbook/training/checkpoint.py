@@ -97,10 +97,9 @@ def _describe_batches(batches: Any, name: str) -> dict[str, str]:
 
 def _describe_data(data: Any) -> str:
     """Describe data by type, shape and checksum."""
+    kind = f"of {len(data)}" if isinstance(data, Sized) else type(data).__name__
     if isinstance(data, Tensor):
         kind = f"{data.dtype} {tuple(data.shape)}"
-    else:
-        kind = f"of {len(data)}" if isinstance(data, Sized) else type(data).__name__
     return f"{kind} with checksum {_checksum(data):08x}"
 
 
@@ -109,15 +108,22 @@ def _checksum(data: Any) -> int:
     if isinstance(data, Tensor):
         if data.layout != torch.strided or data.device.type == "meta":
             return 0  # not to be had cheaply
-        every = math.ceil(data.nbytes / CHECKED_BYTES) or 1
-        rows = (data.detach()[::every] if data.ndim else data.detach()).cpu()
-        return zlib.crc32(rows.contiguous().flatten().view(torch.uint8).numpy().data)
+        rows = _some_rows(data.detach()).cpu().contiguous()
+        return zlib.crc32(rows.flatten().view(torch.uint8).numpy().data)
+    if hasattr(data, "__array_interface__") and not data.dtype.hasobject:  # NumPy's
+        return zlib.crc32(_some_rows(data).tobytes())
     if isinstance(data, list | tuple) and data:
         parts = data[:: math.ceil(len(data) / CHECKED_ITEMS)]
         if not {type(part) for part in parts} <= {bool, int, float, str}:
             parts = [_checksum(part) for part in parts]
         return zlib.crc32(repr(parts).encode())
     return zlib.crc32(type(data).__name__.encode())
+
+
+def _some_rows(array: Any) -> Any:
+    """Return evenly spaced rows of a tensor or an array, CHECKED_BYTES at most."""
+    every = math.ceil(array.nbytes / CHECKED_BYTES) or 1
+    return array[::every] if array.ndim else array
 
 
 def check_same_run(path: Path, saved: dict[str, str], now: dict[str, str]) -> None:
@@ -159,15 +165,14 @@ def write(path: Path, state: dict[str, Any]) -> None:
     content = io.BytesIO()
     torch.save(plain(state), content)
     file_path = path.resolve()
-    part = file_path.with_name(
-        file_path.name + ".part"
-    )  # renaming is atomic in a folder
+    # In the same folder: renaming is atomic within one file system only.
+    part = file_path.with_name(file_path.name + ".part")
     try:
         with part.open("wb") as file:
             file.write(content.getbuffer())
             file.flush()
             os.fsync(file.fileno())
-        if file_path.exists():
+        with suppress(FileNotFoundError, PermissionError):  # new; no modes on this disk
             shutil.copymode(file_path, part)
         os.replace(part, file_path)
     except OSError as error:
@@ -237,9 +242,8 @@ def plain(value: Any, name: str = "") -> Any:
             inside = f"{name}[{key!r}]" if name else str(key)
             copied[plain(key, f"a key of {name}")] = plain(part, inside)
         return copied
-    number: Any = (
-        value.item() if getattr(value, "shape", None) == () else value
-    )  # NumPy's
+    # NumPy's numbers, and its arrays without axes, have an empty shape:
+    number: Any = value.item() if getattr(value, "shape", None) == () else value
     if type(number) in PLAIN:
         return number
     kind: Any = int if isinstance(number, Integral) else float

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator
 from numbers import Real
 from pathlib import Path
@@ -300,8 +301,13 @@ def _check_checkpoint(path: Path) -> None:
     """Refuse what cannot be the file of a checkpoint."""
     if path.is_dir():
         raise ValueError(f"checkpoint must be a file: got the folder {path}")
-    if not path.resolve().parent.is_dir():
+    folder = path.resolve().parent  # of the file that a link points to
+    if not folder.is_dir():
         raise ValueError(f"checkpoint must be in a folder that exists: got {path}")
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(
+            f"checkpoint must be in a folder that can be written to: got {path}"
+        )
 
 
 def _needed_by_step(owner: Any) -> str:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from dlbook.attention import MultiHeadAttention
+from dlbook.attention import MultiHeadAttention, RotarySelfAttention
 from dlbook.conv import conv2d
 from dlbook.network import MLP
 from dlbook.recurrent import RNNCell
@@ -100,5 +100,5 @@ def test_attention_without_positions_reorders_its_results_with_the_steps(formula
 
 def test_attention_with_positions_sees_the_order():
     torch.manual_seed(0)
-    layer, x = MultiHeadAttention(6, 1, rotary=True).double(), random(1, 4, 6)
+    layer, x = RotarySelfAttention(6, 1, 4).double(), random(1, 4, 6)
     assert (layer(x[:, ORDER]) - layer(x)[:, ORDER]).abs().max() > 1e-3

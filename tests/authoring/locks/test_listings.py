@@ -149,13 +149,15 @@ SHORT = '''\
 class Dense(nn.Module):
     """Multiply and add."""
 
-    def __init__(self, inputs, outputs, init=he):
+    def __init__(
+        self, inputs: int, outputs: int, init: Callable[[Tensor], None] = he
+    ) -> None:
         super().__init__()
         if (count := inputs) < 2:
             raise ValueError(count)
         self.count = count  # is needed later
 
-    def forward(self, a):
+    def forward(self, a: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch o"]:
         # A comment stays.
         return a'''
 

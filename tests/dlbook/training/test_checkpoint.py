@@ -15,7 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
-from torch.optim import SGD
+from torch.optim import SGD, lr_scheduler
 from torch.optim.lr_scheduler import ExponentialLR, LambdaLR
 from torch.utils.data import DataLoader, SequentialSampler, Subset, TensorDataset
 
@@ -133,12 +133,12 @@ class Noting(SGD):
             state["note"] = Kind.PLAIN
 
 
-def train(path, batches, epochs=1, lr=0.1, stop=None, gamma=None, kind=SGD, every=2):
+def train(path, batches, epochs=1, lr=0.1, stop=None, schedule=None, kind=SGD, every=2):
     """Train a small model, perhaps with an interruption; return it, and the targets that it was shown."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(1, 8), nn.Dropout(0.2), nn.Linear(8, 2))
     optimizer = kind(model.parameters(), lr=lr)
-    schedule = None if gamma is None else ExponentialLR(optimizer, gamma)
+    schedule = schedule and schedule(optimizer)
     shown = []
 
     def loss(logits, target):
@@ -165,11 +165,11 @@ def assert_same(one, other):
 @pytest.mark.parametrize("lr", [np.logspace(-3, -1, 3)[1], np.float32(0.1), np.float16(0.1), Fraction(1, 8)], ids=repr)
 def test_a_learning_rate_of_another_kind_resumes_bitwise(tmp_path, lr):
     batches = Batches(*data(), batch_size=8, shuffle=True)
-    gamma = np.float32(0.9)
-    train(tmp_path / "run.pt", batches, lr=lr, gamma=gamma)
-    again, shown = train(tmp_path / "run.pt", batches, epochs=2, lr=lr, gamma=gamma)
+    options = {"lr": lr, "schedule": lambda optimizer: ExponentialLR(optimizer, np.float32(0.9))}
+    train(tmp_path / "run.pt", batches, **options)
+    again, shown = train(tmp_path / "run.pt", batches, epochs=2, **options)
     assert len(shown) == 64
-    whole, _ = train(tmp_path / "whole.pt", batches, epochs=2, lr=lr, gamma=gamma)
+    whole, _ = train(tmp_path / "whole.pt", batches, epochs=2, **options)
     assert_same(again, whole)
 
 
@@ -194,6 +194,62 @@ def test_the_last_checkpoint_survives_a_state_that_cannot_be_written(tmp_path):
         train(tmp_path / "run.pt", batches, kind=Noting, every=1)
     assert read(tmp_path / "run.pt")["position"] == [0, 1, [8]]
     assert os.listdir(tmp_path) == ["run.pt"]
+
+
+SCHEDULES = [
+    lambda o: lr_scheduler.ChainedScheduler([lr_scheduler.ConstantLR(o), lr_scheduler.ExponentialLR(o, 0.9)]),
+    lambda o: lr_scheduler.ConstantLR(o, np.float64(0.5)),
+    lambda o: lr_scheduler.CosineAnnealingLR(o, 10),
+    lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, 5),
+    lambda o: lr_scheduler.CyclicLR(o, np.float64(0.01), 0.1),
+    lambda o: lr_scheduler.CyclicLR(o, 0.01, 0.1, scale_fn=lambda step: 0.9**step),
+    lambda o: lr_scheduler.ExponentialLR(o, np.float32(0.9)),
+    lambda o: lr_scheduler.LambdaLR(o, lambda step: 0.9**step),
+    lambda o: lr_scheduler.LambdaLR(o, Halving()),
+    lambda o: lr_scheduler.LinearLR(o),
+    lambda o: lr_scheduler.MultiplicativeLR(o, lambda step: 0.9),
+    lambda o: lr_scheduler.MultiStepLR(o, np.array([3, 7]).tolist()),
+    lambda o: lr_scheduler.MultiStepLR(o, list(np.array([3, 7]))),
+    lambda o: lr_scheduler.OneCycleLR(o, np.float64(0.1), total_steps=30),
+    lambda o: lr_scheduler.PolynomialLR(o, 20),
+    lambda o: lr_scheduler.SequentialLR(o, [lr_scheduler.LinearLR(o), lr_scheduler.CosineAnnealingLR(o, 9)], [3]),
+    lambda o: lr_scheduler.StepLR(o, np.int64(4)),
+    lambda o: torch.optim.swa_utils.SWALR(o, 0.01),
+]
+
+
+class Halving:
+    """A factor with a state of its own."""
+
+    def __init__(self):
+        self.half = np.float64(0.5)
+
+    def __call__(self, step):
+        return self.half**step
+
+
+@pytest.mark.parametrize("which", range(len(SCHEDULES)))
+def test_schedules_resume_bitwise(tmp_path, which):
+    batches = Batches(*data(), batch_size=8, shuffle=True)
+    path, make = tmp_path / "run.pt", SCHEDULES[which]
+    train(path, batches, schedule=make, stop=5, every=1)
+    again, _ = train(path, batches, schedule=make, epochs=2)
+    whole, _ = train(tmp_path / "whole.pt", batches, schedule=make, epochs=2)
+    assert_same(again, whole)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in torch.optim.__all__ if name not in ("LBFGS", "SparseAdam", "Optimizer", "Muon")]
+)
+def test_optimizers_resume_bitwise(tmp_path, name):
+    kind = getattr(torch.optim, name, None)
+    if not isinstance(kind, type):
+        pytest.skip("no optimizer")
+    batches = Batches(*data(), batch_size=8, shuffle=True)
+    train(tmp_path / "run.pt", batches, kind=kind, lr=np.float64(0.01), stop=5, every=1)
+    again, _ = train(tmp_path / "run.pt", batches, kind=kind, lr=np.float64(0.01), epochs=2)
+    whole, _ = train(None, batches, kind=kind, lr=np.float64(0.01), epochs=2)
+    assert_same(again, whole)
 
 
 # --- of which run -----------------------------------------------------------------------------------------------------
@@ -325,6 +381,10 @@ def test_a_checksum_reads_a_part_of_what_is_large(monkeypatch):
     assert _checksum(torch.tensor(1.0)) != _checksum(torch.tensor(2.0))
     assert _checksum(torch.zeros(0)) == 0
     assert _checksum(torch.zeros(2, device="meta")) == _checksum(torch.zeros(2).to_sparse()) == 0
+    numbers = np.arange(1000.0)
+    assert _checksum(numbers) == _checksum(numbers.copy()) != _checksum(numbers * 2)
+    assert _checksum(np.array("text")) != _checksum(np.array("tent"))
+    assert _checksum(np.array([None])) == _checksum(np.array([object()]))
     assert _checksum([object()]) == _checksum([object()])
 
 
@@ -383,6 +443,12 @@ def test_a_folder_is_no_checkpoint(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "no" / "run.pt")
     with pytest.raises(ValueError, match=f"checkpoint must be in a folder that exists: got {tmp_path / 'link'}"):
         train(tmp_path / "link", Batches(*data(), batch_size=8))
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda folder, mode: folder != tmp_path)
+    with pytest.raises(PermissionError, match=f"in a folder that can be written to: got {tmp_path / 'run.pt'}"):
+        train(tmp_path / "run.pt", Batches(*data(), batch_size=8))
 
 
 def test_a_lack_of_memory_is_not_called_damage(tmp_path, monkeypatch):
