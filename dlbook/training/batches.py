@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Int64, Shaped
+from jaxtyping import Int64
 from torch import Tensor
 
 from dlbook._check import check_whole
@@ -35,30 +35,9 @@ class Batches:
     """
 
     def __init__(
-        self,
-        *tensors: Shaped[Tensor, "..."],
-        batch_size: int,
-        shuffle: bool = False,
-        seed: int = 0,
+        self, *tensors: Tensor, batch_size: int, shuffle: bool = False, seed: int = 0
     ) -> None:
-        if not all(isinstance(tensor, Tensor) for tensor in tensors):
-            kinds = [type(tensor).__name__ for tensor in tensors]
-            raise TypeError(f"tensors must be tensors: got {kinds}")
-        shapes = [tuple(tensor.shape) for tensor in tensors]
-        if (
-            not shapes
-            or () in shapes
-            or len({shape[0] for shape in shapes}) != 1
-            or shapes[0][0] == 0
-        ):
-            raise ValueError(
-                "tensors must have the same number of examples, at least 1: "
-                f"got shapes {shapes}"
-            )
-        if len(devices := {str(tensor.device) for tensor in tensors}) != 1:
-            raise ValueError(
-                f"tensors must be on one device: got {', '.join(sorted(devices))}"
-            )
+        _check_tensors(tensors)
         check_whole(1, batch_size=batch_size)
         check_whole(0, seed=seed)
         self.tensors, self.batch_size, self.shuffle, self.seed, self.epoch = (
@@ -78,19 +57,12 @@ class Batches:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """Return the number of batches."""
         return math.ceil(len(self.tensors[0]) / self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        """Yield the batches of an epoch."""
         examples = len(self.tensors[0])
         rank, world = rank_and_world_size()
-        smallest = examples % self.batch_size or min(self.batch_size, examples)
-        if smallest < world:
-            raise ValueError(
-                f"every batch must hold an example for each of {world} processes: "
-                f"got one of {smallest}"
-            )
+        _check_world(world, examples, self.batch_size)
         if self.shuffle:
             order = torch.from_numpy(
                 np.random.default_rng((self.seed, self.epoch)).permutation(examples)
@@ -181,6 +153,38 @@ class BatchesByLength:
             rows = order[slice(*self.cuts[batch])]
             parts = [_take(column, rows, self.max_length) for column in self.columns]
             yield self.arrange(*(tensor for part in parts for tensor in part))
+
+
+def _check_tensors(tensors: tuple[Tensor, ...]) -> None:
+    """Refuse what does not hold the same examples, at least one, on one device."""
+    if not all(isinstance(tensor, Tensor) for tensor in tensors):
+        kinds = [type(tensor).__name__ for tensor in tensors]
+        raise TypeError(f"tensors must be tensors: got {kinds}")
+    shapes = [tuple(tensor.shape) for tensor in tensors]
+    if (
+        not shapes
+        or () in shapes
+        or len({shape[0] for shape in shapes}) != 1
+        or shapes[0][0] == 0
+    ):
+        raise ValueError(
+            "tensors must have the same number of examples, at least 1: "
+            f"got shapes {shapes}"
+        )
+    if len(devices := {str(tensor.device) for tensor in tensors}) != 1:
+        raise ValueError(
+            f"tensors must be on one device: got {', '.join(sorted(devices))}"
+        )
+
+
+def _check_world(world: int, examples: int, batch_size: int) -> None:
+    """Refuse more processes than the smallest batch has examples."""
+    smallest = examples % batch_size or min(batch_size, examples)
+    if smallest < world:
+        raise ValueError(
+            f"every batch must hold an example for each of {world} processes: "
+            f"got one of {smallest}"
+        )
 
 
 def _take(

@@ -138,10 +138,10 @@ def check_same_run(path: Path, saved: dict[str, str], now: dict[str, str]) -> No
         ValueError: They are not the same.
     """
     for name in [*saved, *now]:
-        was, here = saved.get(name, "nothing"), now.get(name, "nothing")
-        if was != here:
+        before, here = saved.get(name, "nothing"), now.get(name, "nothing")
+        if before != here:
             raise ValueError(
-                f"checkpoint must be of this run, but {name} was {was} in {path}, "
+                f"checkpoint must be of this run, but {name} was {before} in {path}, "
                 f"and here is {here}; {AGAIN}"
             )
 

@@ -125,22 +125,24 @@ def all_gather(item: Any) -> list[Any]:
     return items
 
 
-def scale_loss(loss: Float[Tensor, ""], size: int) -> Float[Tensor, ""]:
+def scale_loss(loss: Float[Tensor, ""], batch_size: int) -> Float[Tensor, ""]:
     """Scale a process's loss so that averaged gradients are those of the whole batch.
 
     Args:
         loss: the mean over this process's examples.
-        size: the number of these examples; processes may have different ones.
+        batch_size: the number of these examples; processes may have different ones.
 
     Returns:
-        The loss times size · processes / (examples of all processes); in a single
+        The loss times batch_size · processes / (examples of all processes); in a single
         process the loss itself.
     """
     _, world = rank_and_world_size()
     if world == 1:
         return loss
-    total = all_reduce_sum(torch.tensor(float(size), dtype=torch.float64), loss.device)
-    return loss * (size * world / total).to(loss.dtype)
+    total = all_reduce_sum(
+        torch.tensor(float(batch_size), dtype=torch.float64), loss.device
+    )
+    return loss * (batch_size * world / total).to(loss.dtype)
 
 
 def broadcast_buffers(model: nn.Module) -> None:

@@ -24,6 +24,17 @@ def _check_lr(lr: Any) -> None:
         raise ValueError(f"lr must be positive and finite: got {lr}")
 
 
+def _check_adam(lr: float, betas: tuple[float, float], eps: float) -> None:
+    """Refuse settings with which Adam would divide by zero, or diverge."""
+    _check_lr(lr)
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        raise ValueError(
+            f"betas must be two numbers, at least 0 and less than 1: got {betas}"
+        )
+    if not 0 <= eps < math.inf:
+        raise ValueError(f"eps must be at least 0, and finite: got {eps}")
+
+
 class GradientDescent(Optimizer):
     """Step against the gradient: w ← w - η g (gradient descent, SGD on minibatches).
 
@@ -122,13 +133,7 @@ class Adam(Optimizer):
             TypeError: The learning rate is no number.
             ValueError: A setting breaks its rule.
         """
-        _check_lr(lr)
-        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(
-                f"betas must be two numbers, at least 0 and less than 1: got {betas}"
-            )
-        if not 0 <= eps < math.inf:
-            raise ValueError(f"eps must be at least 0, and finite: got {eps}")
+        _check_adam(lr, betas, eps)
         super().__init__(
             params, {"lr": lr, "betas": betas, "eps": eps, "eps_hat": eps_hat}
         )

@@ -68,7 +68,7 @@ def regularized(
 
     Args:
         loss: called as loss(logits, target).
-        model: whose weights are penalised.
+        model: whose `regularized_parameters` count.
         l1: the strength of the L1 penalty.
         l2: the strength of the L2 penalty.
 
@@ -153,7 +153,11 @@ class EarlyStopping:
         self.kept: dict[str, Any] = {}
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
-        """Validate; keep the weights if they are the best, or stop if patience ends."""
+        """Validate; keep the weights if they are the best, or stop if patience ends.
+
+        Args:
+            model: as `fit` hands it over.
+        """
         values = self.validate(model)
         if self.measure not in values:
             raise ValueError(
@@ -177,7 +181,7 @@ class EarlyStopping:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        """Put the best weights back; let any error but `Stopped` go on its way."""
+        """Restore the best weights; let any error but `Stopped` go on its way."""
         if self.model is not None and kind in (None, Stopped):
             self.model.load_state_dict(self.kept)
         return kind is Stopped

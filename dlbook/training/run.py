@@ -99,9 +99,14 @@ class Run:
                 f"got none in epoch {self.epoch + 1}"
             )
 
-    def record(self, value: Float[Tensor, ""], size: int) -> None:
-        """Keep the loss of a step; look at those kept every CHECK_EVERY steps."""
-        self.pending.append((value, size))
+    def record(self, value: Float[Tensor, ""], batch_size: int) -> None:
+        """Keep the loss of a step; look at those kept every CHECK_EVERY steps.
+
+        Args:
+            value: the loss, still on its device.
+            batch_size: the number of examples that it is a mean of.
+        """
+        self.pending.append((value, batch_size))
         self.step += 1
         if len(self.pending) == CHECK_EVERY:
             self.settle()
@@ -142,7 +147,11 @@ class Run:
                 )
 
     def stop(self, what: str) -> None:
-        """Raise a FloatingPointError that suggests what to try."""
+        """Raise a FloatingPointError that suggests what to try.
+
+        Args:
+            what: the rule that was broken, and what came.
+        """
         lrs = ", ".join(
             f"{float(group['lr']):g}" for group in self.optimizer.param_groups
         )
@@ -153,7 +162,11 @@ class Run:
     def end_epoch(
         self, validate: Callable[[nn.Module], dict[str, float]] | None
     ) -> None:
-        """Complete the history of an epoch, and move on to the next."""
+        """Complete the history of an epoch, and move on to the next.
+
+        Args:
+            validate: as for `fit`.
+        """
         self.check()
         broadcast_buffers(self.model)
         total = sum(
