@@ -1,23 +1,34 @@
 """What a result depends on: the definitions that code uses, those that these name, and so on, as syntax trees.
 
-Trees know no comments, blank space, docstrings and annotations here; imported names are resolved to what they mean, so
-that a definition may move to another module. `uses`, for notebooks, keeps all else: a cell may show the message of an
-error. `fingerprint`, for results that take long, also leaves out what cannot change what a finished run returned:
-guards (`is_guard`), locals made for guards alone or read at once, decorators that check, and what LEFT_OUT names.
+Trees know no comments, blank space, docstrings and annotations; imported names are resolved to what they mean, so that
+a definition may move to another module. For that, a name may be imported with one meaning only in a module. `uses`, for
+notebooks, keeps all else: a cell may show the message of an error. `fingerprint`, for results that take long, adds the
+checksums of the data that is fetched and what modules do when they are imported, and leaves out what cannot change what
+a finished run returned: what LEFT_OUT names, and guards. A guard is
+
+- `assert` with a test that changes nothing; a call of a function check_… or _check_… of ours that changes nothing;
+- `if` or `for` around guards, or around statements that end in a `raise` of one of ERRORS, never in another way;
+
+if the names that it binds are read in it alone. Code changes nothing if it calls only functions of PURE, by name, and
+functions of ours that change nothing; if it assigns to local names only; and if it does not go through what can be gone
+through only once: an argument annotated as Iterable and the like, or the result of a call that is not of PURE.
+Attributes, operators and `len` are taken to change nothing. Guards count as all else where their error may be caught:
+one `try` or `with` that might, anywhere in what is used, and all guards count.
 """
 
 import ast
 import hashlib
+import re
+import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from authoring.book import ROOT
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-Imports = ast.Import | ast.ImportFrom
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 Term = tuple[Any, ...]  # (kind of node, its parts...); the kinds of names are explained in Reader
 
@@ -26,17 +37,50 @@ LEFT_OUT = {  # modules, and definitions and methods by the end of their name
     "run.Run.save": "writes checkpoints: an uninterrupted run never reads them",
     "run.Run.resume": "reads checkpoints; tests hold that a resumed run is bitwise the same",
     "dlbook.training.checkpoint": "writes and reads files for these two",
-    "dlbook.data.store": "fetches files, whose bytes the catalogue fixes by their checksums",
+    "dlbook.data.store": "fetches files, whose checksums count",
     "dlbook.data.sources": "is where it fetches them from",
     "benchmarks.store.run": "chooses rows, keeps them and writes them, as they were measured",
     "benchmarks.store.load": "reads them",
 }
-CHECKING = {"jaxtyped", "beartype", "typechecked", "_keeps_modes"}  # decorators that can only raise, or restore
-EFFECTS = {"next", "pop", "popitem", "popleft", "send", "read", "write", "seed", "manual_seed", "append", "update"}
-PURE = {"len", "min", "max", "any", "all", "int", "float", "str", "bool", "set", "tuple", "list", "dict", "sorted"} | {
-    *("isinstance", "range", "sum", "zip", "enumerate", "getattr", "hasattr", "type", "abs", "repr", "join"),
-    *("items", "values", "keys", "numel", "dim", "tolist", "parameters", "named_parameters", "state_dict"),
-}
+FETCHED = re.compile(r"""\bfetch\(["']([\w-]+)["']""")
+ERRORS = {"ValueError", "TypeError", "FloatingPointError", "PermissionError"}  # of guards: none ends a loop or the like
+OTHER_ERRORS = {
+    "IndexError",
+    "KeyError",
+    "RuntimeError",
+    "FileNotFoundError",
+}  # a handler of these catches none of them
+STREAMS = {"iter", "map", "zip", "filter", "enumerate", "reversed"}  # give what can be gone through once
+THROUGH = {
+    "iter",
+    "map",
+    "zip",
+    "enumerate",
+    "reversed",
+    "list",
+    "tuple",
+    "set",
+    "dict",
+    "frozenset",
+    "sorted",
+    "Counter",
+} | {*("min", "max", "any", "all", "sum", "prod", "join", "fromkeys")}  # go through their arguments
+PURE_NAMES = """
+    isinstance len type hasattr getattr callable id repr range abs round int float bool str index items values keys get
+    split strip startswith endswith numel dim size tolist item nonzero flatten modules parameters as_tensor equal isqrt
+    isfinite isnan isinf isposinf isneginf isnat argmin amax aminmax gather long arange is_compiling diff flatnonzero datetime64 timedelta64 issubdtype is_floating_point
+    is_complex is_contiguous is_autocast_enabled device signature is_dir exists resolve access open Path chr ord
+    category compile maketrans ProcessPoolExecutor get_context no_grad inference_mode
+    dataclass field property staticmethod classmethod cache wraps overload contextmanager TypeVar
+"""
+OPTIONS = {"out", "inplace", "key"}  # keywords with which these are not
+PURE = ERRORS | THROUGH | {*PURE_NAMES.split()}
+LOUD = (  # kinds of nodes that may change something
+    ast.AugAssign | ast.Delete | ast.With | ast.AsyncWith | ast.AsyncFor | ast.AsyncFunctionDef | ast.Match
+    | ast.Global | ast.Nonlocal | ast.Import | ast.ImportFrom | ast.Yield | ast.YieldFrom | ast.Await
+)  # fmt: skip
+ONCE = re.compile(r"\b(Iterable|Iterator|Generator)\b")  # an argument that may be gone through once only
+MAIN = "__name__ == '__main__'"
 UNREAD = {"ctx", "type_comment", "kind", "type_params"}  # fields of nodes
 
 
@@ -66,234 +110,109 @@ def dotted_name(node: ast.AST) -> str:
     return ""
 
 
-def called(node: ast.AST) -> set[str]:
-    """Return the last part of the name of every function that is called in some code."""
-    return {dotted_name(call.func).split(".")[-1] or "?" for call in ast.walk(node) if isinstance(call, ast.Call)} | {
-        call.func.attr for call in ast.walk(node) if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)
-    }
-
-
-# --- what cannot change a result --------------------------------------------------------------------------------------
-
-
-def is_harmless(node: ast.AST) -> bool:
-    """Whether evaluating an expression changes nothing but names that it binds, as far as the names of calls tell."""
-    if any(isinstance(part, ast.Yield | ast.YieldFrom | ast.Await) for part in ast.walk(node)):
-        return False
-    return not any(name in EFFECTS or name.endswith("_") or name.startswith("rand") for name in called(node))
-
-
-def is_guard(node: ast.stmt) -> bool:
-    """Whether a statement can only raise: if or for without else that ends in it, an assertion, a call of check_…."""
-    if isinstance(node, ast.Assert):
-        return is_harmless(node.test)
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        name = dotted_name(node.value.func).split(".")[-1]
-        return name.startswith(("check_", "_check_")) and is_harmless(node.value)
-    if not isinstance(node, ast.If | ast.For) or node.orelse:
-        return False
-    if not node.body:  # it held nothing but guards; a loop may use up what it goes through
-        return is_harmless(node.test) if isinstance(node, ast.If) else isinstance(node.iter, ast.Tuple | ast.List)
-    if not isinstance(node.body[-1], ast.Raise):
-        return False
-    leaves = ast.Return | ast.Break | ast.Continue | ast.Yield | ast.YieldFrom
-    return is_harmless(node.test if isinstance(node, ast.If) else node.iter) and not any(
-        isinstance(part, leaves) for part in ast.walk(node)
-    )
-
-
-class Plain(ast.NodeTransformer):
-    """Take docstrings out of a tree and, unless `whole`, all else that cannot change a result."""
-
-    def __init__(self, whole: bool):
-        self.whole, self.caught, self.in_class = whole, False, False
-        self.read: Counter[str] = Counter()  # how often each name is read in the function around
-
-    def visit(self, node: ast.AST) -> Any:
-        if isinstance(node, ast.Pass):
-            return None
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            return None
-        outside, before = self.in_class, reads(node)
-        if isinstance(node, Definition):
-            self.in_class = isinstance(node, ast.ClassDef)
-        node = super().visit(node)
-        self.in_class = outside
-        if not self.whole and not self.caught and isinstance(node, ast.stmt) and is_guard(node):
-            bound = {part.target.id for part in ast.walk(node) if isinstance(part, ast.NamedExpr)}
-            return None if all(before[name] == self.read[name] for name in bound) else node
-        return node
-
-    def visit_Try(self, node: ast.Try) -> ast.Try:
-        """Keep guards whose error may be caught."""
-        outside, self.caught = self.caught, self.caught or bool(node.handlers)
-        self.generic_visit(node)
-        self.caught = outside
-        return node
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
-        """Drop decorators that only check, and what was made for guards alone."""
-        around, before = self.read, reads(node)
-        self.read = around or before
-        self.generic_visit(node)
-        self.read = around
-        node.returns = None
-        if not self.whole:
-            node.decorator_list = [part for part in node.decorator_list if not CHECKING & {*names_in(part)}]
-            drop_unused(node, {*before})
-            inline(node)
-        return node
-
-    def visit_Raise(self, node: ast.Raise) -> ast.Raise:
-        """Keep the kind of an error, not its words."""
-        if not self.whole and isinstance(node.exc, ast.Call):
-            node.exc, node.cause = node.exc.func, None
-        return node
-
-    def visit_arg(self, node: ast.arg) -> ast.arg:
-        """Forget its annotation."""
-        node.annotation = None
-        return node
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
-        """Forget what an annotation says; in a class, not that it is there, which makes a field of a dataclass."""
-        self.generic_visit(node)
-        if "ClassVar" in names_in(node.annotation):
-            return node
-        if not self.in_class:
-            return node.value and ast.Assign([node.target], node.value)
-        node.annotation = ast.Constant(...)
-        return node
+def last(dotted: str) -> str:
+    """Return the last part of a dotted name."""
+    return dotted.rpartition(".")[2]
 
 
 def reads(node: ast.AST) -> Counter[str]:
-    """Count how often each name is read in some code."""
-    names = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
-    return Counter(part.id for part in names if isinstance(part.ctx, ast.Load))
+    """Count how often each name is read in some code, or declared to be that of another scope."""
+    found: Counter[str] = Counter()
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load):
+            found[part.id] += 1
+        elif isinstance(part, ast.Global | ast.Nonlocal):
+            found.update(part.names)
+    return found
 
 
-def names_in(node: ast.AST) -> list[str]:
-    """Return all names and attributes in some code."""
-    parts = list(ast.walk(node))
-    return [part.id for part in parts if isinstance(part, ast.Name)] + [
-        part.attr for part in parts if isinstance(part, ast.Attribute)
-    ]
+def is_guard(node: ast.stmt) -> bool:
+    """Whether a statement looks like a guard: whether it changes something is another question, for `Reader.quiet`."""
+    if isinstance(node, ast.Assert):
+        return True
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        return last(dotted_name(node.value.func)).startswith(("check_", "_check_"))
+    if isinstance(node, ast.For) and not node.orelse:
+        return only_raises(node.body)
+    return isinstance(node, ast.If) and only_raises(node.body) and (not node.orelse or only_raises(node.orelse))
 
 
-def drop_unused(function: ast.FunctionDef, read_before: set[str]) -> None:
-    """Take out assignments of names that only guards read, if what they compute has no effect of its own."""
-
-    class Drop(ast.NodeTransformer):
-        def visit_Assign(self, node: ast.Assign) -> ast.Assign | None:
-            made = {part.id for target in node.targets for part in ast.walk(target) if isinstance(part, ast.Name)}
-            plain = all(isinstance(part, ast.Name | ast.Tuple) for part in node.targets) and made <= unused
-            return None if plain and called(node.value) <= PURE and is_harmless(node.value) else node
-
-    while True:
-        parts = [part for part in ast.walk(function) if isinstance(part, ast.Name)]
-        shared = [part.names for part in ast.walk(function) if isinstance(part, ast.Global | ast.Nonlocal)]
-        unused = {part.id for part in parts if not_read(part)} & read_before - {*reads(function)}.union(*shared)
-        Drop().visit(function)
-        if len([part for part in ast.walk(function) if isinstance(part, ast.Name)]) == len(parts):
-            return
+def only_raises(body: list[ast.stmt]) -> bool:
+    """Whether statements end in a raise, and in no other way, or are guards."""
+    leaves = ast.Return | ast.Break | ast.Continue | ast.Yield | ast.YieldFrom
+    parts = [part for node in body for part in ast.walk(node)]
+    ends = isinstance(body[-1], ast.Raise) and not any(isinstance(part, leaves) for part in parts)
+    return ends or all(map(is_guard, body))
 
 
-def inline(function: ast.FunctionDef) -> None:
-    """Put what a local is set to in the place where it is read, if that is one place, and comes next in any case."""
-    parts = [part for part in ast.walk(function) if isinstance(part, ast.Name | ast.arg)]
-    bound = Counter(part.arg if isinstance(part, ast.arg) else part.id for part in parts if not_read(part))
-    shared = [part.names for part in ast.walk(function) if isinstance(part, ast.Global | ast.Nonlocal)]
-    once = {name for name, count in reads(function).items() if count == bound[name] == 1}.difference(*shared)
-    for owner in ast.walk(function):
-        for body in (getattr(owner, name, None) for name in ("body", "orelse", "finalbody")):
-            n = 0
-            while isinstance(body, list) and n + 1 < len(body):
-                match body[n]:
-                    case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in once:
-                        if is_harmless(value) and read_first(start_of(body[n + 1]), name):
-                            Put(name, value).visit(body[n + 1])
-                            del body[n]
-                            n = max(n - 2, -1)
-                n += 1
+def own(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Yield the nodes of a scope, without those of functions, classes and comprehensions in it."""
+    waiting = list(body)
+    while waiting:
+        yield (node := waiting.pop())
+        if isinstance(node, Definition):
+            waiting += node.decorator_list
+        elif not isinstance(node, Comprehension | ast.Lambda):
+            waiting += ast.iter_child_nodes(node)
 
 
-class Put(ast.NodeTransformer):
-    """Put an expression where a name is read."""
-
-    def __init__(self, name: str, value: ast.expr):
-        self.name, self.value = name, value
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return self.value if node.id == self.name and not not_read(node) else node
-
-
-def start_of(node: ast.stmt) -> ast.expr | None:
-    """Return the expression that a statement begins with."""
-    match node:
-        case ast.Assign(value=value) | ast.Return(value=value) | ast.Expr(value=value):
-            return value
-        case ast.For(iter=value) | ast.If(test=value) | ast.AugAssign(target=ast.Name(), value=value):
-            return value
-        case ast.With(items=[ast.withitem(context_expr=value), *_]):
-            return value
-    return None
-
-
-def read_first(node: ast.AST | None, name: str) -> bool | None:
-    """Whether an expression always reads a name before it calls anything; None if it neither reads it nor calls."""
-    match node:
-        case ast.Name():
-            return True if node.id == name else None
-        case None | ast.Constant():
-            return None
-        case ast.BoolOp(values=[first, *_]) | ast.IfExp(test=first):
-            return read_first(first, name) or False
-        case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
-            return read_first(node.generators[0].iter, name) or False
-        case ast.Call():
-            parts = [node.func, *node.args, *node.keywords]
-        case ast.Dict():
-            parts = [part for pair in zip(node.keys, node.values, strict=True) for part in pair if part]
-        case ast.Attribute() | ast.Subscript() | ast.BinOp() | ast.UnaryOp() | ast.Compare() | ast.Slice():
-            parts = list(ast.iter_child_nodes(node))
-        case ast.Tuple() | ast.List() | ast.Set() | ast.Starred() | ast.keyword() | ast.JoinedStr():
-            parts = list(ast.iter_child_nodes(node))
-        case ast.FormattedValue() | ast.operator() | ast.unaryop() | ast.cmpop() | ast.expr_context():
-            parts = list(ast.iter_child_nodes(node))
-        case _:
-            return False
-    for part in parts:
-        if (found := read_first(part, name)) is not None:
-            return found
-    return False if isinstance(node, ast.Call) else None
+def bound_in(body: Iterable[ast.AST]) -> set[str]:
+    """Return the names that some code binds in its own scope, imports aside."""
+    found: set[str] = set()
+    elsewhere: set[str] = set()
+    for node in own(body):
+        if isinstance(node, Definition) or (isinstance(node, ast.ExceptHandler) and node.name):
+            found.add(node.name)  # type: ignore[arg-type]
+        elif isinstance(node, Comprehension):
+            found |= {part.target.id for part in ast.walk(node) if isinstance(part, ast.NamedExpr)}
+        elif isinstance(node, ast.Global | ast.Nonlocal):
+            elsewhere |= {*node.names}
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+    return found - elsewhere
 
 
 # --- modules ----------------------------------------------------------------------------------------------------------
 
 
 class Module:
-    """A module: what it imports, and the statements at its top by the names that they define ("" for none)."""
+    """A module: what it imports, the statements at its top, and those by the names that they bind."""
 
-    def __init__(self, text: str, whole: bool):
+    def __init__(self, name: str, text: str, lenient: bool):
         tree = ast.parse(text)
-        self.imports = dict(imports(tree))
+        self.imports: dict[str, str] = {}
+        for bound, dotted in imports(tree):
+            if self.imports.setdefault(bound, dotted) != dotted and not lenient:
+                raise ValueError(f"{name} must import {bound} with one meaning: got {self.imports[bound]} and {dotted}")
+            self.imports[bound] = dotted
+            if "." in bound:
+                self.imports.setdefault(bound.partition(".")[0], bound.partition(".")[0])
+        self.body = [node for node in tree.body if not is_nothing(node) and not is_if(node, "TYPE_CHECKING")]
         self.defined: dict[str, list[ast.stmt]] = {}
-        for node in Plain(whole).visit(tree).body:
-            if isinstance(node, Imports) or is_main(node):
-                continue
-            bound = {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and not_read(part)}
-            for name in [node.name] if isinstance(node, Definition) else bound or {""}:
-                self.defined.setdefault(name, []).append(node)
+        for node in self.body:
+            for bound in ["main"] if is_if(node, MAIN) else bound_in([node]):
+                self.defined.setdefault(bound, []).append(node)
+        relative = any(isinstance(node, ast.ImportFrom) and node.level for node in ast.walk(tree))
+        if not lenient and (relative or "*" in self.imports or {*self.imports} & {*self.defined}):
+            raise ValueError(f"{name} must import names one by one, by absolute imports, and not define them too")
 
 
-def not_read(name: ast.Name | ast.arg) -> bool:
-    """Whether a name is bound where it stands."""
-    return isinstance(name, ast.arg) or not isinstance(name.ctx, ast.Load)
+def is_nothing(node: ast.AST) -> bool:
+    """Whether a statement imports, or does nothing, as docstrings do."""
+    text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return text or isinstance(node, ast.Import | ast.ImportFrom | ast.Pass)
 
 
-def is_main(node: ast.stmt) -> bool:
-    """Whether a statement is `if __name__ == "__main__":` or `if TYPE_CHECKING:`."""
-    return isinstance(node, ast.If) and bool({"__name__", "TYPE_CHECKING"} & {*names_in(node.test)})
+def is_if(node: ast.stmt, test: str) -> bool:
+    """Whether a statement is an `if` with such a test and no else."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == test and not node.orelse
+
+
+def methods_of(node: ast.ClassDef) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Return the methods of a class whose names nothing else in it binds."""
+    functions = [part for part in node.body if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)]
+    other = bound_in(part for part in node.body if part not in functions)
+    return [part for part in functions if part.name not in other]
 
 
 module_of = cache(Module)
@@ -302,17 +221,21 @@ module_of = cache(Module)
 class Package:
     """All modules below a folder whose definitions count, and perhaps one more file, as the module `script`."""
 
-    def __init__(self, root: Path = ROOT, whole: bool = False, script: str | None = None):
-        self.whole, self.texts = whole, {} if script is None else {"script": script}
+    def __init__(self, root: Path = ROOT, whole: bool = False, script: str | None = None, guards: bool = False):
+        self.root, self.whole, self.guards = root, whole, whole or guards  # whether all counts; whether guards do
+        self.catches = False  # whether what was read may catch the error of a guard
+        self.texts = {} if script is None else {"script": script}
         for folder in FOLLOWED:
             for path in (root / folder).rglob("*.py"):
                 name = ".".join(path.relative_to(root).with_suffix("").parts)
                 self.texts[name.removesuffix(".__init__")] = path.read_text(encoding="utf-8")
-        self.read = cache(self._read)
+        self.methods = {*re.findall(r"^ +(?:async )?def (\w+)", "\n".join(self.texts.values()), re.M)}
+        self.read, self.changes_nothing = cache(self._read), cache(self._changes_nothing)
+        self.busy: set[str] = set()
 
     def module(self, name: str) -> Module:
         """Return a module by its dotted name."""
-        return module_of(self.texts[name], self.whole)
+        return module_of(name, self.texts[name], name == "script" and self.whole)
 
     def find(self, dotted: str) -> Term:
         """Return what an absolute dotted name means: a name of a library, a definition or a module of ours."""
@@ -334,21 +257,33 @@ class Package:
         return found
 
     def statements(self, name: str) -> list[ast.stmt]:
-        """Return the statements that make a definition."""
-        module, _, last = name.rpartition(".")
-        return self.module(module).defined.get(last, [])
+        """Return the statements that make a definition; those of a module that act, for its name with a dot."""
+        module, _, name = name.rpartition(".")
+        return self.module(module).defined.get(name, []) if name else self.acts(module)
+
+    def acts(self, module: str) -> list[ast.stmt]:
+        """Return the statements at the top of a module that may change something, in order; all of a script."""
+        source = self.module(module)
+        doubt = module == "script" or any(
+            len(nodes) > 1 and not all(isinstance(node, Definition) for node in nodes)
+            for nodes in source.defined.values()
+        )
+        reader = Reader(self, module)
+        acting = lambda node: not reader.quiet(node) or doubt and not isinstance(node, Definition)  # noqa: E731
+        return [node for node in source.body if not is_if(node, MAIN) and acting(node)]
+
+    def bases(self, name: str) -> list[str]:
+        """Return the classes of ours from which a class inherits itself."""
+        module = name.rpartition(".")[0]
+        nodes = [node for node in self.statements(name) if isinstance(node, ast.ClassDef)]
+        found = [resolve(self, module, dotted_name(base)) for node in nodes for base in node.bases]
+        return [base[1] for base in found if base[0] == "package"]
 
     def family(self, name: str) -> str:
         """Return the topmost class of ours from which a class inherits; nothing for what is no class."""
-        node = next((node for node in self.statements(name) if isinstance(node, ast.ClassDef)), None)
-        if node is None:
+        if not any(isinstance(node, ast.ClassDef) for node in self.statements(name)):
             return ""
-        source = self.module(name.rpartition(".")[0])
-        for base in filter(None, map(dotted_name, node.bases)):
-            found = resolve(self, name.rpartition(".")[0], source, base)
-            if found[0] == "package" and (above := self.family(found[1])):
-                return above
-        return name
+        return next(filter(None, map(self.family, self.bases(name))), name)
 
     def _read(self, name: str) -> dict[str, list[Term]]:
         """Return the terms of a definition, by method where it is a class ("" for the rest of it)."""
@@ -358,21 +293,43 @@ class Package:
             if not isinstance(node, ast.ClassDef):
                 units[""].append(Reader(self, module).statement(node))
                 continue
-            methods = [part for part in node.body if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)]
-            units[""].append(Reader(self, module, name).head(node))
+            methods = methods_of(node)
+            units[""].append(Reader(self, module, name, node).head(node))
             for method in methods:
                 if not self.is_left_out(f"{name}.{method.name}"):
-                    units.setdefault(method.name, []).append(Reader(self, module, name).statement(method))
+                    units.setdefault(method.name, []).append(Reader(self, module, name, node).statement(method))
         return units
+
+    def _changes_nothing(self, name: str) -> bool:
+        """Whether a definition is a function that changes nothing when it is called."""
+        nodes = [] if name in self.busy else self.statements(name)
+        if len(nodes) != 1 or not isinstance(nodes[0], ast.FunctionDef) or nodes[0].decorator_list:
+            return False
+        self.busy.add(name)
+        reader = Reader(self, name.rpartition(".")[0])
+        reader.enter(nodes[0], parameters(nodes[0]))
+        reader.once = once(nodes[0], local=False)
+        found = all(map(reader.quiet, nodes[0].body))
+        self.busy.remove(name)
+        return found
+
+    def imported_with(self, name: str) -> list[str]:
+        """Return the modules of ours that are imported with that of a definition: those above it and their own imports."""
+        module = name.rpartition(".")[0]
+        dotted = [module, *self.module(module).imports.values()]
+        parts = [name.split(".") for name in dotted]
+        every = {".".join(part[: n + 1]) for part in parts for n in range(len(part))}
+        return sorted(every & {*self.texts})
 
     def is_left_out(self, name: str) -> bool:
         """Whether a definition or a method does not count."""
-        return not self.whole and (name.rpartition(".")[0] in LEFT_OUT or name.endswith(tuple(LEFT_OUT)))
+        ends = tuple(f".{left}" for left in LEFT_OUT)
+        return not self.whole and (name.rpartition(".")[0] in LEFT_OUT or f".{name}".endswith(ends))
 
 
-def resolve(package: Package, module: str, source: Module, dotted: str) -> Term:
+def resolve(package: Package, module: str, dotted: str) -> Term:
     """Return what a dotted name means at the top of a module."""
-    parts = dotted.split(".")
+    source, parts = package.module(module), dotted.split(".")
     for n in range(len(parts), 0, -1):
         if (front := ".".join(parts[:n])) in source.imports:
             return package.find(".".join([source.imports[front], *parts[n:]]))
@@ -384,38 +341,89 @@ def resolve(package: Package, module: str, source: Module, dotted: str) -> Term:
 # --- terms ------------------------------------------------------------------------------------------------------------
 
 
+class Scope(NamedTuple):
+    """A scope: its number in the definition, the names that it binds, those declared global, whether a class has it."""
+
+    number: int
+    names: set[str]
+    outside: set[str] = set()
+    of_class: bool = False
+
+
+def parameters(node: Any) -> list[ast.arg]:
+    """Return the parameters of a function, in order."""
+    arguments = node.args
+    starred = filter(None, (arguments.vararg, arguments.kwarg))
+    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *starred]
+
+
+def once(node: Any, local: bool = True) -> set[str]:
+    """Return the names in a function whose values one may go through only once: parameters, and `local` names."""
+    listed = [part for part in parameters(node) if part not in (node.args.vararg, node.args.kwarg)]
+    found = {part.arg for part in listed if part.annotation is None or ONCE.search(ast.unparse(part.annotation))}
+    for part in ast.walk(node) if local else ():
+        if isinstance(part, ast.Assign | ast.AnnAssign | ast.NamedExpr):
+            call, targets = part.value, part.targets if isinstance(part, ast.Assign) else [part.target]
+            name = function_name(call.func) if isinstance(call, ast.Call) else ""
+            if isinstance(call, ast.GeneratorExp) or (name and (name in STREAMS or name not in PURE)):
+                found |= bound_in(targets)
+    return found
+
+
+def function_name(node: ast.expr) -> str:
+    """Return the last part of the name of what is called."""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
 class Reader:
     """Write a statement as a term, in which each name says what it is.
 
     ("local", scope, name); ("package", definition), ("module", name), ("library", name);
-    ("attribute", class or "" where that is not known, name); ("keyword", function or "", name); ("value", literal).
+    ("attribute", class or "" where that is not known, name); ("value", literal);
+    ("keyword", function, or "library" and its name, or "." and a method's, or "", name).
     """
 
-    def __init__(self, package: Package, module: str, owner: str = ""):
+    def __init__(self, package: Package, module: str, owner: str = "", node: ast.ClassDef | None = None):
         self.package, self.module, self.owner = package, module, owner
-        self.source = package.module(module)
-        self.scopes: list[tuple[int, set[str]]] = []
-        self.count, self.me = 0, ""
+        self.family = package.family(owner) if owner else ""
+        self.fields = bound_in(node.body) if node else set()  # seen in the body of the class alone
+        self.scopes: list[Scope] = []
+        self.count, self.me, self.caught = 0, "", False
+        self.reads: Counter[str] = Counter()  # in all of the statement
+        self.gone: Counter[str] = Counter()  # in what is left out
+        self.unread: set[str] = set()  # names that nothing else reads
+        self.once: set[str] = set()
 
     def head(self, node: ast.ClassDef) -> Term:
         """Write a class without its methods."""
-        body = [part for part in node.body if not isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)]
-        self.me = "in the class"
-        return ("ClassDef", *map(self.term, (node.bases, node.keywords, node.decorator_list, body)))
+        methods, fields = methods_of(node), self.fields
+        self.fields = set()
+        around = [*map(self.term, (node.bases, node.keywords, node.decorator_list))]
+        self.fields = fields
+        return ("ClassDef", *around, self.term([part for part in node.body if part not in methods]))
 
     def statement(self, node: ast.stmt) -> Term:
         """Write a statement at the top of a module, or a method."""
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            if self.owner and (names := node.args.posonlyargs + node.args.args):
-                self.me = names[0].arg
-            return self.function(node, ())
-        return self.term(node)
+        self.reads = reads(node)
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            return self.term(node)
+        first = [part.arg for part in parameters(node)[:1] if self.owner]
+        static = first and (first[0] in bound_in(node.body) or "staticmethod" in map(dotted_name, node.decorator_list))
+        self.me = first[0] if first and not static else ""
+        self.package.catches |= node.name == "__exit__" and any(map(self.swallows, ast.walk(node)))
+        while True:  # what is left out may have been all that reads a name
+            self.count, self.gone = 0, Counter()
+            found = self.function(node, ())
+            unread = {name for name, times in self.reads.items() if self.gone[name] == times}
+            if unread == self.unread:
+                return found
+            self.unread = unread
 
     def term(self, node: Any) -> Any:
         """Write a node, a list of nodes or what stands in one."""
         match node:
             case list():
-                return ("list", *(self.term(part) for part in node if not isinstance(part, Imports)))
+                return ("list", *(self.term(part) for part in node if not is_nothing(part) and not self.left_out(part)))
             case ast.Name() | ast.Attribute():
                 return self.name(node)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
@@ -423,119 +431,216 @@ class Reader:
             case ast.Lambda():
                 return self.function(node, ())
             case ast.ClassDef():
-                number, self.count = self.count, self.count + 1
                 around = map(self.term, (node.bases, node.keywords, node.decorator_list))
-                return ("ClassDef", self.local(node.name), *around, self.inside(node.body, set(), number))
+                scope = Scope(self.number(), bound_in(node.body), of_class=True)
+                return ("ClassDef", self.local(node.name), *around, self.inside(scope, node.body))
             case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
                 return self.comprehension(node)
             case ast.Call():
                 return self.call(node)
             case ast.Constant():
                 return ("value", repr(node.value))
+            case ast.Global() | ast.Nonlocal():
+                return (type(node).__name__, *map(self.local, sorted(node.names)))
             case ast.ExceptHandler():
-                name = node.name and self.local(node.name)
-                return ("ExceptHandler", self.term(node.type), name, self.term(node.body))
+                return (
+                    "ExceptHandler",
+                    self.term(node.type),
+                    node.name and self.local(node.name),
+                    self.term(node.body),
+                )
+            case ast.AnnAssign():
+                return self.annotated(node)
+            case ast.Raise(exc=ast.Call(func=kind)) | ast.Raise(exc=kind) if (
+                not self.package.guards and not self.caught
+            ):
+                self.gone.update(reads(node) - reads(kind) if kind else ())
+                return ("Raise", self.term(kind))  # the kind of an error, not its words
+            case ast.Try() | ast.TryStar() | ast.With():
+                outside, self.caught = self.caught, self.caught or self.may_catch(node)
+                found = self.plain(node)
+                self.caught = outside
+                return found
             case ast.AST():
-                fields = [field for field in node._fields if field not in UNREAD]
-                return (type(node).__name__, *(self.term(getattr(node, field, None)) for field in fields))
+                return self.plain(node)
         return None if node is None else ("value", repr(node))
+
+    def plain(self, node: ast.AST) -> Term:
+        """Write a node part by part."""
+        fields = [field for field in node._fields if field not in UNREAD]
+        return (type(node).__name__, *(self.term(getattr(node, field, None)) for field in fields))
+
+    def number(self) -> int:
+        """Number a scope."""
+        self.count += 1
+        return self.count - 1
 
     def local(self, name: str) -> Term:
         """Return a name in the scope where it is bound, or what it means outside of functions."""
-        for number, bound in reversed(self.scopes):
-            if name in bound:
-                return ("local", number, name)
-        if self.me == "in the class" and name in self.fields():
-            return ("attribute", self.package.family(self.owner), name)
-        return resolve(self.package, self.module, self.source, name)
-
-    def fields(self) -> set[str]:
-        """Return the names that the body of the class binds."""
-        node = next(part for part in self.package.statements(self.owner) if isinstance(part, ast.ClassDef))
-        return bound_in(node.body)
+        for scope in reversed(self.scopes):
+            if name in scope.outside:
+                return resolve(self.package, self.module, name)
+            if name in scope.names and (not scope.of_class or scope is self.scopes[-1]):
+                return ("value", name) if scope.of_class else ("local", scope.number, name)
+        if not self.scopes and name in self.fields:
+            return ("attribute", self.family, name)
+        return resolve(self.package, self.module, name)
 
     def name(self, node: ast.Name | ast.Attribute) -> Term:
         """Resolve a name or a chain of attributes."""
         dotted = dotted_name(node)
-        front = dotted.partition(".")[0]
         if isinstance(node, ast.Name):
-            return self.local(node.id)
-        if front and self.local(front)[0] not in ("local", "attribute"):
-            return resolve(self.package, self.module, self.source, dotted)
-        value = self.term(node.value)
-        mine = value[0] == "local" and value[1:] == (0, self.me)
-        return ("Attribute", value, ("attribute", self.package.family(self.owner) if mine else "", node.attr))
+            found = self.local(node.id)
+        elif dotted and self.local(dotted.partition(".")[0])[0] not in ("local", "attribute", "value"):
+            found = resolve(self.package, self.module, dotted)
+        else:
+            value = self.term(node.value)
+            mine = bool(self.me) and value == ("local", 0, self.me)
+            return ("Attribute", value, ("attribute", self.family if mine else "", node.attr))
+        if found == ("library", "contextlib.suppress"):
+            self.package.catches = True
+        return found
 
     def call(self, node: ast.Call) -> Term:
         """Write a call; its keywords are parameters of the function, also through functools.partial."""
         function, arguments = self.term(node.func), self.term(node.args)
         callee = arguments[1] if function == ("library", "functools.partial") and len(arguments) > 1 else function
-        owner = callee[1] if callee[0] in ("package", "library") else ""
-        owner = owner if callee[0] == "package" or not owner else f"library {owner}"
-        keywords = [
-            (keyword.arg and ("keyword", owner, keyword.arg), self.term(keyword.value)) for keyword in node.keywords
-        ]
-        return ("Call", function, arguments, ("list", *(("list", *keyword) for keyword in keywords)))
+        kind, *rest = callee
+        owner = {"package": rest[0], "library": f"library {rest[0]}", "Attribute": f".{rest[-1][-1]}"}.get(kind, "")
+        keywords = [("=", part.arg and ("keyword", owner, part.arg), self.term(part.value)) for part in node.keywords]
+        return ("Call", function, arguments, ("list", *keywords))
+
+    def annotated(self, node: ast.AnnAssign) -> Term:
+        """Forget what an annotation says; in a class, not that it is there, which makes a field of a dataclass."""
+        written = ast.unparse(node.annotation)
+        if self.scopes[-1].of_class if self.scopes else self.fields:
+            kind = ("value", written) if re.search("ClassVar|InitVar|KW_ONLY", written) else None
+            return ("AnnAssign", self.term(node.target), kind, self.term(node.value))
+        return ("Assign", ("list", self.term(node.target)), self.term(node.value))
 
     def function(self, node: Any, name: Term) -> Term:
         """Write a function: its defaults belong to the scope around it."""
-        number, self.count = self.count, self.count + 1  # a method's own scope is 0, whatever its defaults hold
-        arguments, around = node.args, [getattr(node, "decorator_list", []), node.args.defaults, node.args.kw_defaults]
+        number = self.number()  # a method's own scope is 0, whatever its defaults hold
+        arguments = node.args
+        around = [getattr(node, "decorator_list", []), arguments.defaults, arguments.kw_defaults]
         outside = [self.term(part) for part in around]
-        listed = arguments.posonlyargs + arguments.args
-        names = [*listed, *arguments.kwonlyargs, *filter(None, (arguments.vararg, arguments.kwarg))]
-        counts = (len(arguments.posonlyargs), len(listed), bool(arguments.vararg), bool(arguments.kwarg))
-        body = [node.body] if isinstance(node, ast.Lambda) else node.body
-        inside = self.inside(body, {part.arg for part in names}, number, [part.arg for part in names])
-        return ("FunctionDef", name, ("value", repr(counts)), *outside, inside)
+        listed, stars = arguments.posonlyargs + arguments.args, (bool(arguments.vararg), bool(arguments.kwarg))
+        counts = ("value", repr((len(arguments.posonlyargs), len(listed), *stars)))
+        self.enter(node, names := parameters(node), number)
+        first = ("list", *(self.local(part.arg) for part in names))
+        body = self.term(node.body)
+        self.scopes.pop()
+        return (type(node).__name__, name, counts, *outside, first, body)
 
-    def inside(self, body: list[Any], bound: set[str], number: int, first: Iterable[str] = ()) -> Term:
-        """Write what stands in a scope of its own, the names `first` before all else."""
-        self.scopes.append((number, bound | bound_in(body)))
-        found = ("scope", *(self.local(name) for name in first), self.term(body))
+    def enter(self, node: Any, names: list[ast.arg], number: int = 0) -> None:
+        """Enter the scope of a function."""
+        body = [node.body] if isinstance(node, ast.Lambda) else node.body
+        outside = {name for part in own(body) if isinstance(part, ast.Global) for name in part.names}
+        self.scopes.append(Scope(number, {part.arg for part in names} | bound_in(body), outside))
+        self.once |= set() if isinstance(node, ast.Lambda) else once(node)
+
+    def inside(self, scope: Scope, body: list[Any]) -> Term:
+        """Write what stands in a scope of its own."""
+        self.scopes.append(scope)
+        found = self.term(body)
         self.scopes.pop()
         return found
 
     def comprehension(self, node: Any) -> Term:
         """Write a comprehension, whose first iterable belongs to the scope around it."""
-        number, self.count = self.count, self.count + 1
-        first = self.term(node.generators[0].iter)
-        values = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
-        rest: list[Any] = []
+        number, first = self.number(), self.term(node.generators[0].iter)
+        parts = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
         for n, generator in enumerate(node.generators):
-            rest += [generator.target, *([generator.iter] if n else []), generator.ifs]
-        targets = {
-            part.id
-            for generator in node.generators
-            for part in ast.walk(generator.target)
-            if isinstance(part, ast.Name)
-        }
-        return (type(node).__name__, first, self.inside([*rest, *values], targets, number))
+            parts += [generator.target, *([generator.iter] if n else []), generator.ifs]
+        targets = bound_in(generator.target for generator in node.generators)
+        shape = repr([(len(generator.ifs), generator.is_async) for generator in node.generators])
+        return (type(node).__name__, ("value", shape), first, self.inside(Scope(number, targets), parts))
 
+    # --- what cannot change a result ---
 
-def bound_in(body: Iterable[Any]) -> set[str]:
-    """Return the names that some code binds in its own scope, imports aside."""
-    found: set[str] = set()
-    outside: set[str] = set()
-    waiting = list(body)
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, list):
-            waiting += node
-        elif isinstance(node, Definition):
-            found.add(node.name)
-            waiting += node.decorator_list
-        elif isinstance(node, Comprehension):
-            found |= {part.target.id for part in ast.walk(node) if isinstance(part, ast.NamedExpr)}
-        elif isinstance(node, ast.Global):
-            outside |= {*node.names}
-        elif isinstance(node, ast.AST) and not isinstance(node, ast.Lambda):
-            if isinstance(node, ast.Name) and not_read(node):
-                found.add(node.id)
-            if isinstance(node, ast.ExceptHandler) and node.name:
-                found.add(node.name)
-            waiting += ast.iter_child_nodes(node)
-    return found - outside
+    def left_out(self, node: Any) -> bool:
+        """Whether a statement of a function does not count: a guard, or an assignment of what guards alone read."""
+        counted = self.package.guards or self.caught or not self.scopes or self.scopes[-1].of_class
+        if counted or not isinstance(node, ast.stmt) or not (isinstance(node, ast.Assign) or is_guard(node)):
+            return False
+        number, here, bound = self.count, reads(node), bound_in([node])
+        alone = {name for name in bound if is_guard(node) and here[name] == self.reads[name]}
+        found = bool(bound or is_guard(node)) and bound <= alone | self.unread and self.quiet(node)
+        self.count = number  # of scopes: none was written
+        self.gone.update(here if found else ())
+        return found
+
+    def quiet(self, node: ast.AST) -> bool:
+        """Whether running some code changes nothing but names, and raises none but ERRORS."""
+        through: list[ast.expr] = []
+        match node:
+            case ast.Raise(exc=ast.Call(func=kind)) | ast.Raise(exc=ast.Name() as kind):
+                return isinstance(kind, ast.Name) and kind.id in ERRORS and self.local(kind.id) == ("library", kind.id)
+            case ast.FunctionDef():
+                defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+                return all(map(self.pure, node.decorator_list)) and all(map(self.quiet, defaults))
+            case ast.ClassDef():
+                hooked = node.keywords or (node.bases and "__init_subclass__" in self.package.methods)
+                return not hooked and all(map(self.pure, node.decorator_list)) and all(map(self.quiet, node.body))
+            case ast.Call():
+                function = node.args[0] if function_name(node.func) == "map" else node.func
+                library = self.term(function)[0] != "package"
+                if not self.pure(function) or library and OPTIONS & {part.arg for part in node.keywords}:
+                    return False
+                through = node.args if function_name(node.func) in THROUGH else []
+            case ast.Attribute(ctx=ast.Store()) | ast.Subscript(ctx=ast.Store()) | ast.Raise():
+                return False
+            case ast.comprehension(iter=part) | ast.For(iter=part) | ast.Starred(value=part):
+                through = [part]
+            case ast.Compare() if any(isinstance(part, ast.In | ast.NotIn) for part in node.ops):
+                through = node.comparators
+        if isinstance(node, LOUD) or any(isinstance(part, ast.Name) and part.id in self.once for part in through):
+            return False
+        if isinstance(node, Comprehension | ast.Lambda):
+            inner = [part.target for part in node.generators] if isinstance(node, Comprehension) else parameters(node)
+            self.scopes.append(Scope(-1, bound_in(inner) | {part.arg for part in inner if isinstance(part, ast.arg)}))
+            found = all(map(self.quiet, ast.iter_child_nodes(node)))
+            self.scopes.pop()
+            return found
+        return all(map(self.quiet, ast.iter_child_nodes(node)))
+
+    def pure(self, function: ast.expr) -> bool:
+        """Whether calling a function changes nothing, as far as its name tells, or what it does if it is ours."""
+        if isinstance(function, ast.Call):  # a decorator with settings
+            return self.quiet(function)
+        match self.term(function):
+            case ("library", name):
+                return last(name) in PURE
+            case ("package", name):
+                return self.package.changes_nothing(name)
+            case ("Attribute", _, ("attribute", "", name)):
+                return name in PURE and name not in self.package.methods
+            case ("attribute", _, name):  # in a class, as a decorator: a property's setter
+                return False
+        return False
+
+    def may_catch(self, node: ast.Try | ast.TryStar | ast.With) -> bool:
+        """Whether a statement may catch the error of a guard; noted for the package if that is in what it calls."""
+        if isinstance(node, ast.With):
+            calls = [part.context_expr for part in node.items if isinstance(part.context_expr, ast.Call)]
+            known = [self.pure(call.func) or self.term(call.func)[0] == "package" for call in calls]
+            found = not all(known) or len(known) < len(node.items)
+            self.package.catches |= found
+            return found
+        kinds = [handler.type or ast.Tuple([]) for handler in node.handlers if not only_raises(handler.body)]
+        names = [part.elts if isinstance(part, ast.Tuple) else [part] for part in kinds]
+        found = not all(name and {*map(dotted_name, name)} <= OTHER_ERRORS for name in names)
+        self.package.catches |= found and not all(map(self.quiet, node.body))
+        return found
+
+    def swallows(self, node: ast.AST) -> bool:
+        """Whether a part of a method __exit__ may return that an error was dealt with, but one of a class of ours."""
+        match node:
+            case ast.Return(value=None | ast.Constant(value=None | False)):
+                return False
+            case ast.Return(value=ast.Compare(ops=[ast.Is()], comparators=[kind])):
+                return self.term(kind)[0] != "package"
+        return isinstance(node, ast.Return)
 
 
 def names_of(term: Any, kind: str) -> Iterator[Term]:
@@ -552,17 +657,17 @@ def written(term: Any, short: dict[str, str]) -> str:
     """Write a term as text, the same in every version of Python; `short` are the names of definitions."""
     if not isinstance(term, tuple):
         return "" if term is None else str(term)
-    kind, *parts = term or ("list",)
+    kind, *parts = term or ("nothing",)
     if kind in ("local", "library", "module", "attribute", "keyword", "value"):
         return str(parts[-1])
     if kind == "package":
-        return short.get(parts[0], parts[0].rpartition(".")[2])
-    texts = [written(part, short) for part in parts]
+        return short.get(parts[0], last(parts[0]))
     if kind == "Call":
-        return f"{texts[0]}({', '.join(filter(None, (texts[1], texts[2])))})"
-    if kind == "Attribute":
-        return f"{texts[0]}.{texts[1]}"
-    return ", ".join(texts) if kind == "list" else f"{kind}[{', '.join(texts)}]"
+        arguments = [written(part, short) for part in parts[1][1:]]
+        keywords = [f"{written(name, short) or '**'}={written(value, short)}" for _, name, value in parts[2][1:]]
+        return f"{written(parts[0], short)}({', '.join(arguments + keywords)})"
+    texts = [written(part, short) for part in parts]
+    return ".".join(texts) if kind == "Attribute" else f"{'' if kind == 'list' else kind}[{', '.join(texts)}]"
 
 
 # --- what counts ------------------------------------------------------------------------------------------------------
@@ -578,11 +683,10 @@ def follow(package: Package, roots: Iterable[Term]) -> list[str]:
             waiting.append(name)
         elif kind == "module":
             waiting += [("package", f"{name}.{part}") for part in package.module(name).defined]
+            waiting.append(("package", f"{name}."))
         elif kind == "package" and name not in found and not package.is_left_out(name):
             found.add(name)
-            parts = name.split(".")[:-1]
-            modules = [".".join(parts[: n + 1]) for n in range(len(parts))]
-            waiting += [("package", f"{module}.") for module in modules if module in package.texts]
+            waiting += [("package", f"{module}.") for module in package.imported_with(name)]
             for terms in package.read(name).values():
                 waiting += [leaf for term in terms for kind in ("package", "module") for leaf in names_of(term, kind)]
     return sorted(found)
@@ -591,10 +695,8 @@ def follow(package: Package, roots: Iterable[Term]) -> list[str]:
 def describe(package: Package, roots: Iterable[Term]) -> list[str]:
     """Return definitions as text, sorted, a method by itself; two of one name are told apart by their modules."""
     found = follow(package, roots)
-    lasts = [name.rpartition(".")[2] for name in found]
-    short = {
-        name: last if not last or lasts.count(last) == 1 else name for name, last in zip(found, lasts, strict=True)
-    }
+    lasts = Counter(map(last, found))
+    short = {name: last(name) if not last(name) or lasts[last(name)] == 1 else name for name in found}
     return sorted(
         f"{short[name]}{unit and '.'}{unit} = {written(term, short)}"
         for name in found
@@ -609,8 +711,23 @@ def uses(codes: Iterable[str], root: Path = ROOT) -> list[str]:
     return describe(package, [package.find(name) for code in codes for name in imported(code)])
 
 
+def measured(script: Path, root: Path = ROOT, guards: bool = False) -> tuple[Package, list[str]]:
+    """Return a script with all of ours that it uses, as modules and as text; with guards if these may be caught."""
+    package = Package(root, script=script.read_text(encoding="utf-8"), guards=guards)
+    texts = describe(package, [("module", "script")])
+    return measured(script, root, guards=True) if package.catches and not guards else (package, texts)
+
+
+def checksums(texts: list[str], root: Path = ROOT) -> list[str]:
+    """Return what the catalogue says of the files of each data set that is fetched in some definitions."""
+    whole, path = "\n".join(texts), root / "dlbook" / "data" / "catalog.toml"
+    catalog = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    names = FETCHED.findall(whole)
+    names = names if len(names) == len(re.findall(r"\bfetch\(", whole)) else [*catalog]
+    return [f"{name} {file['file']} {file['sha256']}" for name in sorted({*names}) for file in catalog[name]["members"]]
+
+
 def fingerprint(script: Path, root: Path = ROOT) -> str:
     """Return a fingerprint of a script and of all of ours that it uses, without what cannot change its results."""
-    package = Package(root, script=script.read_text(encoding="utf-8"))
-    whole = "\n".join(describe(package, [("module", "script")]))
-    return hashlib.sha256(whole.encode()).hexdigest()[:16]
+    _, texts = measured(script, root)
+    return hashlib.sha256("\n".join(texts + checksums(texts, root)).encode()).hexdigest()[:16]

@@ -2,13 +2,15 @@
 
     python -m benchmarks.restamp REVISION            every file of results/ that was fresh at that revision of git
     python -m benchmarks.restamp REVISION program    this one
-    python -m benchmarks.restamp REVISION --spread   the records of cells in book/spread.json
 
-Two definitions are the same when their syntax trees are, without what cannot change a result, and so are all that they
-use; but names may differ, one for one: locals and parameters within a function (and so keywords of its calls),
-attributes and methods within a class and those that inherit from it, and definitions of ours over all modules. Names of
-Python and of libraries, and literals, may not. How a script chooses its rows (`main`, and functions that `main` alone
-calls) is not measured but read: where it differs, the command lists it, and wants `--read` from who has read it.
+Two definitions are the same when their terms are (`authoring.definitions`), and so are all that they use; but names of
+ours may differ, one for one: locals within a function; parameters, and with them keywords of its calls; attributes and
+methods within a class and those that inherit from it; definitions over all modules. Where it is not known whose an
+attribute or a keyword is, all of ours that have it must have renamed it alike. No name may be changed that is also one
+of Python or of a library, that stands in the code as a text, that a dataclass shows, or that a library calls; and none
+at all if the code looks at names (LOOKERS). Data, and what modules do when they are imported, must be the same as text.
+How a script chooses its rows (`main`, and functions that `main` alone calls) is not measured but read, and so are
+decorators that were added: the command lists these, and wants `--read` from who has read them.
 """
 
 import argparse
@@ -21,18 +23,25 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from nbformat import NotebookNode
-from torch import nn
-
-from authoring.book import ROOT, notebooks, read, tags
-from authoring.definitions import Package, Plain, Reader, Term, describe, fingerprint, names_of, written
-from authoring.execute import normalise
+from authoring.book import ROOT
+from authoring.definitions import (
+    Package,
+    Reader,
+    Term,
+    bound_in,
+    checksums,
+    describe,
+    fingerprint,
+    follow,
+    last,
+    measured,
+    names_of,
+    written,
+)
 from benchmarks.store import RESULTS
 
 ASK = """
@@ -46,10 +55,11 @@ for module in ("benchmarks.store", "benchmarks.results"):
         pass
 print(json.dumps({name: fingerprint(Path("benchmarks").resolve() / f"{name}.py") for name in sys.argv[1:]}))
 """
-LIBRARIES: set[str] = set().union(
-    *map(dir, (builtins, torch, torch.Tensor, torch.Generator, nn, nn.Module, nn.functional, nn.init, torch.optim)),
-    *map(dir, (torch.optim.Optimizer, np, np.ndarray, np.random.Generator, Path, str, list, dict, set, int, float)),
-)  # names of attributes that may be those of a library, where the object is not known
+NAMERS = {"getattr", "setattr", "hasattr", "delattr", "attrgetter", "methodcaller"}  # get names as texts
+LOOKERS = {
+    *("__name__", "__qualname__", "__dict__", "__annotations__", "vars", "locals", "globals", "dir", "eval", "exec"),
+    *("asdict", "astuple", "fields", "signature", "getmembers", "get_type_hints", "getsource"),
+}
 
 
 class Different(Exception):
@@ -64,11 +74,18 @@ class OneForOne:
 
     def pair(self, old: str, new: str) -> None:
         """Pair two names, or refuse."""
-        if self.forth.get(old, new) != new:
-            raise Different(f"the {self.kind} {old} is {self.forth[old]} in one place and {new} in another")
-        if self.back.get(new, old) != old:
-            raise Different(f"the {self.kind}s {self.back[new]} and {old} are both {new} now")
+        if not self.allows(old, new):
+            known = f"{old} is {self.forth.get(old, 'nothing')}, {new} was {self.back.get(new, 'nothing')}"
+            raise Different(f"the {self.kind} {old} is now {new}, but elsewhere {known}")
         self.forth[old], self.back[new] = new, old
+
+    def allows(self, old: str, new: str) -> bool:
+        """Whether two names may be the same one, as far as is known."""
+        return self.forth.get(old, new) == new and self.back.get(new, old) == old
+
+    def renamed(self) -> list[tuple[str, str]]:
+        """Return the pairs that differ."""
+        return [pair for pair in self.forth.items() if pair[0] != pair[1]]
 
 
 class Comparison:
@@ -77,12 +94,21 @@ class Comparison:
     def __init__(self, old: Package, new: Package):
         self.old, self.new = old, new
         self.definitions = OneForOne("definition")
-        self.attributes: dict[str, OneForOne] = {}  # by the old class
-        self.parameters: dict[str, OneForOne] = {}  # by the old function
-        self.later: list[Callable[[], None]] = []  # what can only be looked at when all else was
-        self.locals: dict[int, OneForOne] = {}
+        self.attributes: dict[str, OneForOne] = {}  # by the old topmost class
+        self.parameters: dict[str, OneForOne] = {}  # by the old function or method
+        self.locals: dict[int, OneForOne] = {}  # of one function, by scope
+        self.unknown: set[str] = set()  # attributes of objects that are not known
+        self.keywords: set[tuple[str, str, str]] = set()  # functions, old and new keywords
+        self.hooks: dict[str, set[str]] = {}  # attributes that a library knows, by the old topmost class
         self.done: set[str] = set()
         self.waiting: list[tuple[str, str]] = []
+        self.added: list[str] = []  # decorators
+        self.texts_given: set[str] = set()  # to functions, which may take them for names of attributes
+        self.shown: set[Any] = set()  # dataclasses and their fields: (class, name)
+        self.texts: set[str] = set()  # all of them, any of which may be a name if `computed`
+        self.computed = False
+        self.looked = ""  # what looks at names
+        self.any_local = False
 
     def start(self, old: str, new: str) -> None:
         """Note that one definition stands for another; it will be compared."""
@@ -96,13 +122,16 @@ class Comparison:
             if old in self.done:
                 continue
             self.done.add(old)
-            if self.old.is_left_out(old) or self.new.is_left_out(new):
+            if self.old.is_left_out(old) and self.new.is_left_out(new):
                 continue
-            if bool(self.old.statements(old)) != bool(self.new.statements(new)):
-                raise Different(f"{old} or {new} is not defined")
+            if not self.old.statements(old) or not self.new.statements(new):
+                raise Different(f"{old} or {new} is not defined by itself")
             self.units(old, new)
-        for look in self.later:
-            look()
+        for name in self.unknown:
+            self.check_attribute(name)
+        for keyword in self.keywords:
+            self.check_keyword(*keyword)
+        self.check_names()
 
     def units(self, old: str, new: str) -> None:
         """Compare two definitions; classes method by method."""
@@ -110,24 +139,22 @@ class Comparison:
         family, other = self.old.family(old), self.new.family(new)
         if family and other:
             self.members(family, other)
-            hooks = hooks_of(first[""]) | hooks_of(second[""])
-            self.later.append(lambda: self.check_members(family, other, hooks))
+            self.hooks.setdefault(family, set()).update(hooks_of(first[""]), hooks_of(second[""]))
+            if len(self.old.bases(old)) > 1 or len(self.new.bases(new)) > 1:
+                raise Different(f"{old} inherits from two classes of ours")
         self.unit(old, first.pop(""), second.pop(""))
-        pairs = self.methods(first, second, self.attributes.get(family))
-        for name, partner in pairs:
-            self.attributes[family].pair(name, partner)
+        for name, partner in self.methods(old, [*first], [*second]):
+            self.members(family, other).pair(name, partner)
             self.unit(f"{old}.{name}", first[name], second[partner])
-        alone = {*first} - {name for name, _ in pairs} | {*second} - {partner for _, partner in pairs}
-        self.later.append(lambda: self.check_rest(old, alone))
 
-    def methods(self, old: dict[str, Any], new: dict[str, Any], known: OneForOne | None) -> list[tuple[str, str]]:
+    def methods(self, owner: str, old: list[str], new: list[str]) -> list[tuple[str, str]]:
         """Pair methods: those that were found to be the same, those of one name, and the rest in their order."""
-        forth = {name: known.forth[name] for name in old if known and known.forth.get(name) in new}
-        back = {*forth.values()}
-        forth |= {name: name for name in old if name in new and name not in forth and name not in back}
-        back = {*forth.values()}
-        left = [name for name in old if name not in forth], [name for name in new if name not in back]
-        return [*forth.items(), *zip(*left, strict=False)]
+        if len(old) != len(new):
+            raise Different(f"{owner} has methods only before or only now: {', '.join({*old} ^ {*new})}")
+        known = self.attributes[self.old.family(owner)].forth if old else {}
+        forth = {name: known.get(name, name) for name in old if known.get(name, name) in new}
+        left = [name for name in old if name not in forth], [name for name in new if name not in forth.values()]
+        return [*forth.items(), *zip(*left, strict=True)]
 
     def unit(self, name: str, old: list[Term], new: list[Term]) -> None:
         """Compare the statements of one function, or of one class without its methods."""
@@ -135,12 +162,22 @@ class Comparison:
             raise Different(f"{name} is defined {len(old)} times, and now {len(new)} times")
         for first, second in zip(old, new, strict=True):
             self.locals = {}
+            if first[0] == second[0] == "FunctionDef" and first[3] == ("list",) != second[3]:
+                self.added += [f"@{show(part)} of {name}" for part in second[3][1:]]
+                second = (*second[:3], first[3], *second[4:])
             try:
                 self.same(first, second)
             except Different as error:
                 raise Different(f"{name}: {error}") from None
-            if first and first[0] == "FunctionDef":
-                self.parameters[name] = self.locals.get(0, OneForOne("parameter"))
+            if first[0] in ("FunctionDef", "AsyncFunctionDef"):
+                pairs = self.parameters[name] = OneForOne("parameter")
+                for (*_, parameter), (*_, partner) in zip(first[6][1:], second[6][1:], strict=True):
+                    pairs.pair(parameter, partner)
+            self.any_local |= any(pairs.renamed() for pairs in self.locals.values())
+            if first[0] == "ClassDef" and "dataclass" in {last(part[1]) for part in names_of(first[3], "library")}:
+                self.shown |= {part[1:] for part in names_of(first[4], "attribute")}
+                if last(name) != last(self.definitions.forth[name]):
+                    raise Different(f"{name} is a dataclass, which shows its name, and is called otherwise now")
 
     def same(self, old: Any, new: Any) -> None:
         """Compare two terms."""
@@ -154,96 +191,101 @@ class Comparison:
             n = min(len(old), len(new))
             raise Different(f"{show(('list', *old[n:]))} is now {show(('list', *new[n:]))}")
         kind = old[0] if old else ""
-        if kind == "local":
-            if old[1] != new[1]:
-                raise Different(f"{show(old)} and {show(new)} belong to different scopes")
+        if kind == "local" and old[1] == new[1]:
             self.locals.setdefault(old[1], OneForOne("local")).pair(old[2], new[2])
         elif kind == "package":
             self.start(old[1], new[1])
-        elif kind == "attribute":
-            self.attribute(old, new)
+        elif kind == "attribute" and old[1] and new[1]:
+            self.members(old[1], new[1]).pair(old[2], new[2])
         elif kind == "keyword":
-            self.keyword(old, new)
-        elif kind in ("library", "module", "value"):
+            if old[1] != new[1] and "library" in old[1] + new[1]:
+                raise Different(f"{show(old)} is a keyword of {old[1]}, and now of {new[1]}")
+            self.keywords.add((old[1], old[2], new[2]))
+        elif kind in ("local", "library", "value", "attribute"):
             if old != new:
                 raise Different(f"{show(old)} is now {show(new)}")
+        elif kind == "module":
+            if describe(self.old, [old]) != describe(self.new, [new]):
+                raise Different(f"the module {show(old)} is used as a whole, and differs")
         else:
             for first, second in zip(old, new, strict=True):
                 self.same(first, second)
+        self.note(old)
+        self.note(new)
+
+    def note(self, term: Term) -> None:
+        """Note what forbids that names are changed: texts that may be names, and what looks at names."""
+        if term[:2] == ("attribute", ""):
+            self.unknown.add(term[2])
+        match term:
+            case ("value", text):
+                self.texts.add(text.strip("'\""))
+            case ("=", None, _):
+                self.computed = True  # **options, whose names are texts
+            case ("Call", function, arguments, keywords):
+                given = [*arguments[1:], *(part[2] for part in keywords[1:])]
+                self.texts_given |= {part[1].strip("'\"") for part in given if part[0] == "value"}
+                if function[0] == "library" and last(function[1]) in NAMERS:
+                    self.computed |= given[:2][-1][0] != "value"
+            case ("library", name) | ("attribute", _, name) if last(name) in LOOKERS and (
+                term[0] == "library" or name[0] == "_"
+            ):
+                self.looked = last(name)
 
     def members(self, family: str, other: str) -> OneForOne:
         """Return the pairs of attributes of a class."""
         self.definitions.pair(family, other)
         return self.attributes.setdefault(family, OneForOne(f"attribute of {family}:"))
 
-    def attribute(self, old: Term, new: Term) -> None:
-        """Compare two attributes, of a class or of an object that is not known."""
-        (_, family, name), (_, other, partner) = old, new
-        if bool(family) != bool(other):
-            raise Different(f"{family or 'an object'}.{name} is now {other or 'an object'}.{partner}")
-        if family:
-            self.members(family, other).pair(name, partner)
+    def check_attribute(self, name: str) -> None:
+        """Refuse an attribute of something unknown if it means another thing of ours now."""
+        if any(pairs.back.get(name, name) != name for pairs in self.attributes.values()):
+            raise Different(f"the attribute {name} kept its name, but another is called so now")
+
+    def check_keyword(self, owner: str, old: str, new: str) -> None:
+        """Refuse a keyword that is not what its parameter became; of an unknown function, any that may not be."""
+        if owner.startswith("library"):
+            known, sure = [], True
+        elif owner.startswith(".") or not owner:
+            known, sure = [pairs for name, pairs in self.parameters.items() if name.endswith(owner)], bool(owner)
         else:
-            self.later.append(lambda: self.check_unknown(name, partner, "attribute", [*self.attributes.values()]))
+            known, sure = [self.parameters_of(owner)], True
+        for pairs in known:
+            if pairs.back.get(new, old) != old or (sure and pairs.forth.get(old, old) != new):
+                raise Different(
+                    f"the keyword {old} of {owner or 'a function'} is now {new}: not what its parameter became"
+                )
+        if old != new and not (known and sure and all(old in pairs.forth for pairs in known)):
+            raise Different(f"the keyword {old} of {owner or 'a function'} is now {new}")
 
-    def keyword(self, old: Term, new: Term) -> None:
-        """Compare two keywords: those of a library must be equal, ours those of the parameters."""
-        (_, function, name), (_, other, partner) = old, new
-        if function.startswith("library") or other.startswith("library"):
-            if old != new:
-                raise Different(f"the keyword {name} of {function} is now {partner} of {other}")
-        elif not function:
-            every = lambda: [*self.attributes.values(), *self.parameters.values()]  # noqa: E731
-            self.later.append(lambda: self.check_unknown(name, partner, "keyword", every()))
-        else:
-            self.later.append(lambda: self.check_keyword(function, name, partner))
+    def parameters_of(self, name: str) -> OneForOne:
+        """Return the pairs of parameters of a function or a class of ours."""
+        if not (family := self.old.family(name)):
+            return self.parameters.get(name, OneForOne("parameter"))
+        waiting = [name]
+        for owner in waiting:
+            if f"{owner}.__init__" in self.parameters:
+                return self.parameters[f"{owner}.__init__"]
+            waiting += self.old.bases(owner)
+        return self.attributes[family]  # of a dataclass
 
-    def check_unknown(self, old: str, new: str, kind: str, known: list[OneForOne]) -> None:
-        """Refuse a renamed attribute or keyword of something unknown unless one of ours was renamed so."""
-        if old == new:
-            taken = any(pairs.back.get(new, old) != old for pairs in known) and not any(
-                pairs.forth.get(old) == new for pairs in known
-            )
-            if taken and kind == "attribute":
-                raise Different(f"the attribute {old} kept its name, but another is called so now")
-        elif {old, new} <= LIBRARIES or not any(pairs.forth.get(old) == new for pairs in known):
-            raise Different(f"the {kind} {old} is now {new}, which is no renamed name of ours")
-
-    def check_keyword(self, function: str, old: str, new: str) -> None:
-        """Refuse a keyword whose parameter was not renamed in the same way."""
-        family = self.old.family(function)
-        pairs: OneForOne | None
-        if family:
-            owner = next((name for name in self.bases(function) if f"{name}.__init__" in self.parameters), None)
-            pairs = self.parameters[f"{owner}.__init__"] if owner else self.attributes[family]
-        else:
-            pairs = self.parameters.get(function)
-        if old != new and (pairs is None or pairs.forth.get(old) != new):
-            raise Different(f"the keyword {old} of {function} is now {new}, which is not what its parameter became")
-        if old == new and pairs is not None and pairs.forth.get(old, old) != new:
-            raise Different(f"the keyword {old} of {function} kept its name, but its parameter is {pairs.forth[old]}")
-
-    def bases(self, name: str) -> Iterator[str]:
-        """Yield a class of ours and those from which it inherits."""
-        yield name
-        for term in self.old.read(name)[""]:
-            if term[0] == "ClassDef":
-                for _, base in names_of(term[1], "package"):
-                    yield from self.bases(base)
-
-    def check_members(self, family: str, other: str, hooks: set[str]) -> None:
-        """Refuse renamed attributes that Python or a library calls by their name."""
-        for old, new in self.attributes[family].forth.items():
-            if old != new and ({old, new} & hooks or old.startswith("__") or new.startswith("__")):
-                raise Different(f"{family}.{old} is now {new}, but a library knows it by its name")
-
-    def check_rest(self, name: str, alone: set[str]) -> None:
-        """Refuse methods without a partner unless nothing that was compared can call them."""
-        pairs = self.attributes.get(self.old.family(name))
-        for method in sorted(alone):
-            known = pairs and (method in pairs.forth or method in pairs.back)
-            if known or method.startswith("__") or method in LIBRARIES:
-                raise Different(f"{name}.{method} is there only before or only now")
+    def check_names(self) -> None:
+        """Refuse changed names that a text, a dataclass, Python or a library knows, or code that looks at names."""
+        texts = self.texts if self.computed else set()
+        parameters = {pair for pairs in self.parameters.values() for pair in pairs.renamed()}
+        others = {(last(old), last(new)) for old, new in self.definitions.renamed() if last(old) != last(new)}
+        for family, pairs in self.attributes.items():
+            hooks = self.hooks[family] | {field for owner, field in self.shown if owner == family}
+            others |= {*pairs.renamed()}
+            for old, new in pairs.renamed():
+                if {old, new} & hooks or "__getattr__" in pairs.forth:
+                    raise Different(f"{family}.{old} is now {new}, but a library or a dataclass knows it by its name")
+        for old, new in parameters | others:
+            fixed = texts if (old, new) not in others else texts | self.texts_given
+            if {old, new} & fixed or old.startswith("__") or new.startswith("__"):
+                raise Different(f"{old} is now {new}, but stands in the code as a text, or Python knows it by its name")
+        if self.looked and (parameters or others or self.any_local):
+            raise Different(f"names changed, and {self.looked} looks at names")
 
 
 def hooks_of(head: list[Term]) -> set[str]:
@@ -266,28 +308,43 @@ def show(term: Any) -> str:
 # --- results ----------------------------------------------------------------------------------------------------------
 
 
-def compare(old: Package, new: Package) -> list[str]:
-    """Compare the scripts of two packages, and all that they use; return what of the new one was not compared."""
-    before, now = old.module("script").defined, new.module("script").defined
+def acts(package: Package, names: Iterable[str]) -> list[Term]:
+    """Return what a script does at its top, in order, as far as that binds such names only."""
+    nodes = [node for node in package.acts("script") if bound_in([node]) <= {*names}]
+    return [Reader(package, "script").statement(node) for node in nodes]
+
+
+def compare(name: str, before: Path, root: Path = ROOT) -> list[str]:
+    """Compare a script in two trees, and all that it uses; return what of the new one must be read."""
+    files = [(folder / "benchmarks" / f"{name}.py", folder) for folder in (before, root)]
+    found = [measured(*file) for file in files]
+    if found[0][0].guards != found[1][0].guards:  # one of them may catch the error of a guard
+        found = [measured(*file, guards=True) for file in files]
+    (old, texts), (new, now_texts) = found
+    if checksums(texts, before) != checksums(now_texts, root):
+        raise Different("data that it fetches differ")
+    if imported_acts(old) != imported_acts(new):
+        raise Different("what modules do when they are imported differs")
+    then, now = old.module("script").defined, new.module("script").defined
     comparison = Comparison(old, new)
-    for name in before:
-        if name in now and name not in ("main", ""):
-            comparison.start(f"script.{name}", f"script.{name}")
+    both = [name for name in then if name in now and name != "main"]
+    for name in both:
+        comparison.start(f"script.{name}", f"script.{name}")
+    comparison.unit("the top of the script", acts(old, both), acts(new, both))
     comparison.finish()
-    compared = {*comparison.definitions.back}
-    unread = [name for name in now if f"script.{name}" not in compared and name not in ("main", "")]
+    unread = [name for name in now if f"script.{name}" not in comparison.definitions.back and name != "main"]
     try:
         comparison.start("script.main", "script.main")
         comparison.finish()
     except Different:
         unread.append("main")
-    loose = [
-        sorted(text for text in describe(package, [("module", "script")]) if text.startswith(" ="))
-        for package in (old, new)
-    ]
-    if loose[0] != loose[1]:
-        raise Different("statements that define nothing differ")
-    return sorted(unread)
+    return unread + comparison.added
+
+
+def imported_acts(package: Package) -> list[str]:
+    """Return what the modules that a script uses do when they are imported."""
+    names = [name for name in follow(package, [("module", "script")]) if name.endswith(".") and name != "script."]
+    return sorted(written(term, {}) for name in names for term in package.read(name)[""])
 
 
 def restamp(name: str, before: Path, revision: str, fresh: str, have_read: bool, root: Path = ROOT) -> str:
@@ -300,12 +357,8 @@ def restamp(name: str, before: Path, revision: str, fresh: str, have_read: bool,
         return "fresh already"
     if made["made_from"] != fresh:
         return f"left stale: it was not fresh at {revision}"
-    packages = [
-        Package(folder, script=(folder / "benchmarks" / f"{name}.py").read_text(encoding="utf-8"))
-        for folder in (before, root)
-    ]
     try:
-        unread = compare(*packages)
+        unread = compare(name, before, root)
     except Different as error:
         return f"left stale: {error}"
     if unread and not have_read:
@@ -325,119 +378,20 @@ def unpack(revision: str, folder: Path) -> str:
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
 
 
-# --- cells ------------------------------------------------------------------------------------------------------------
-
-
-class Cells(Comparison):
-    """Compare the cells of two notebooks; what they use of the package is taken to be the same, whatever its names."""
-
-    def __init__(self, before: tuple[Path, NotebookNode], now: tuple[Path, NotebookNode]):
-        packages, self.cells = [], []
-        for root, nb in (before, now):
-            codes = [code_of(cell) for cell in nb.cells if cell.cell_type == "code" and "setup" not in tags(cell)]
-            packages.append(Package(root, whole=True, script="\n".join(codes)))
-            self.cells.append([cell_terms(packages[-1], code_of(cell)) for cell in own_cells(nb)])
-        super().__init__(*packages)
-        self.variables = OneForOne("variable")
-
-    def start(self, old: str, new: str) -> None:
-        """Note that one definition stands for another."""
-        self.definitions.pair(old, new)
-
-    def attribute(self, old: Term, new: Term) -> None:
-        """Take a renamed attribute for one of ours, unless both names are those of a library."""
-        if old[2] != new[2] and {old[2], new[2]} <= LIBRARIES:
-            raise Different(f"the attribute {old[2]} is now {new[2]}")
-
-    def keyword(self, old: Term, new: Term) -> None:
-        """Take a renamed keyword for one of ours, unless the function is that of a library."""
-        if old[2] != new[2] and (old[1].startswith("library") or new[1].startswith("library")):
-            raise Different(f"the keyword {old[2]} of {old[1]} is now {new[2]}")
-
-    def cell(self, number: int) -> bool:
-        """Whether a cell is the same in both notebooks; if not, what it paired is forgotten."""
-        pairs = [self.variables, self.definitions]
-        kept = [(dict(pair.forth), dict(pair.back)) for pair in pairs]
-        self.locals = {0: self.variables}
-        try:
-            self.same(*(terms[number] for terms in self.cells))
-        except Different:
-            for pair, (forth, back) in zip(pairs, kept, strict=True):
-                pair.forth, pair.back = forth, back
-            return False
-        return True
-
-
-def own_cells(nb: NotebookNode) -> list[NotebookNode]:
-    """Return the code cells that an author wrote."""
-    cells = [cell for cell in nb.cells if cell.cell_type == "code" and "setup" not in tags(cell)]
-    return [cell for cell in cells if not cell.source.startswith("# Listing")]
-
-
-def code_of(cell: NotebookNode) -> str:
-    """Return the code of a cell without its magics."""
-    return "\n".join(line for line in cell.source.split("\n") if not line.startswith(("%", "!")))
-
-
-def cell_terms(package: Package, code: str) -> Term:
-    """Write the code of a cell as a term, in which variables of the notebook are local names."""
-    reader = Reader(package, "script")
-    reader.scopes, reader.count = [(0, {*package.module("script").defined} - {""})], 1
-    return reader.term(Plain(whole=True).visit(ast.parse(code)).body)
-
-
-def ids(nb: NotebookNode) -> list[str]:
-    """Return the ids that a build gives to an author's code cells."""
-    for cell in nb.cells:
-        cell.pop("outputs", None)
-    return [cell.id for cell in own_cells(normalise(nb))]
-
-
-def move(records: dict[str, Any], old: tuple[Path, NotebookNode], new: tuple[Path, NotebookNode]) -> dict[str, Any]:
-    """Return the records of a notebook's cells by their new ids; those of cells that are not the same are dropped."""
-    cells, names = [own_cells(nb) for _, nb in (old, new)], [cell.id for cell in own_cells(old[1])]
-    comparison, moved = Cells(old, new), {}
-    for number, (first, second, name) in enumerate(zip(*cells, ids(new[1]), strict=False)):
-        same = comparison.cell(number) and sorted(tags(first)) == sorted(tags(second))
-        if same and names[number] in records:
-            moved[name] = records[names[number]]
-        elif name in records:  # moved before, or measured since
-            moved[name] = records[name]
-    return moved
-
-
-def move_spread(before: Path, root: Path = ROOT) -> list[str]:
-    """Move the records in book/spread.json to the ids that cells have now; return a line for each notebook."""
-    path = root / "book" / "spread.json"
-    records, lines = json.loads(path.read_text(encoding="utf-8")), []
-    for file in notebooks(root):
-        name = file.relative_to(root).as_posix()
-        if name in records and (before / name).is_file():
-            had = len(records[name])
-            records[name] = move(records[name], (before, read(before / name)), (root, read(file)))
-            lines.append(f"{name}: {len(records[name])} of {had} records")
-    path.write_text(json.dumps(records, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    return lines
-
-
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Restamp results, or move the records of cells."""
+    """Restamp results."""
     every = sorted(path.stem for path in RESULTS.glob("*.json"))
     parser = argparse.ArgumentParser(description="Keep results whose code was moved or renamed, not changed.")
     parser.add_argument("revision", help="a revision of git at which they were fresh")
     parser.add_argument("scripts", nargs="*", choices=["all", *every], default="all", metavar="script")
     parser.add_argument("--read", action="store_true", help="what the command listed was read, and measures the same")
-    parser.add_argument("--spread", action="store_true", help="move the records in book/spread.json instead")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as place:
         before = Path(place)
         revision = unpack(options.revision, before)
-        if options.spread:
-            print(*move_spread(before), sep="\n")
-            return
         there = [
             name
             for name in (every if "all" in options.scripts else options.scripts)

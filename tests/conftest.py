@@ -1,4 +1,4 @@
-"""Settings for all unit tests: one thread, the same examples on every run, no deadlines."""
+"""Settings for all unit tests: one thread, Keras on PyTorch, the same examples on every run, no deadlines."""
 
 import os
 
@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the number of threads decides the last bits
+os.environ["KERAS_BACKEND"] = "torch"  # before Keras is
 settings.register_profile("book", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("book")
 

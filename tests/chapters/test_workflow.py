@@ -1,4 +1,4 @@
-"""What the chapter on the workflow prints: standardising, one-hot columns as a look-up, the standard error of a proportion."""
+"""What the chapter on the workflow prints: standardising, one-hot columns, the standard error of a proportion."""
 
 import math
 

@@ -11,6 +11,7 @@ from torch.testing import assert_close
 
 from dlbook import activations
 from dlbook.network import backpropagate, he_normal_, propagate
+from tests.helpers.by_index import softmax
 from tests.helpers.equations import equation
 
 Z = torch.linspace(-6, 6, 97, dtype=torch.float64)  # holds 0, where ReLU has its corner
@@ -138,19 +139,14 @@ def test_log_softmax_keeps_what_softmax_rounds_to_zero():
     assert activations.log_softmax(z)[0] == -1000
 
 
-def softmax_by_index(z):
-    powers = [math.exp(v) for v in z]
-    return [power / sum(powers) for power in powers]
-
-
 @equation(
     "3.1.1b",
     "dlbook.activations.softmax",
-    softmax_by_index,
+    softmax,
     lambda z: [
         math.exp(v) / sum(math.exp(u) for u in z if u != v) for v in z
     ],  # the divisor leaves out the class itself
-    lambda z: [math.exp(-v) / sum(math.exp(-u) for u in z) for v in z],  # a sign
+    lambda z: softmax([-v for v in z]),  # a sign
 )
 def test_softmax_as_printed(formula):
     z = [0.3, -1.2, 2.0, 0.0]

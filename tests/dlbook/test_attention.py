@@ -13,8 +13,10 @@ from torch.testing import assert_close
 from dlbook.attention import MultiHeadAttention, RotarySelfAttention, attend, attention_weights
 from dlbook.masks import causal_mask
 from dlbook.positions import RotaryEmbedding
+from tests.helpers.by_index import dense, dot, softmax, transposed
 from tests.helpers.equations import equation
 from tests.helpers.inputs import assert_refused, other_shapes
+from tests.helpers.models import train_steps
 from tests.helpers.references import assert_same, random, tensor
 
 few = settings(max_examples=25)
@@ -227,12 +229,7 @@ def test_overfits_a_tiny_batch():
     x[..., :5] = torch.eye(5) * 3  # so that a step can look for another
     target = x[:, place]
     optimizer = torch.optim.Adam([*attention.parameters(), *output.parameters()], lr=0.03)
-    for _ in range(120):
-        optimizer.zero_grad()
-        loss = (output(attention(x)) - target).square().mean()
-        loss.backward()
-        optimizer.step()
-    assert loss.item() < 0.02
+    assert train_steps(optimizer, lambda: (output(attention(x)) - target).square().mean(), steps=120) < 0.02
 
 
 # --- half precision ---------------------------------------------------------------------------------------------------
@@ -348,27 +345,17 @@ def test_a_mask_given_by_name_is_watched():
 # --- the equations, as printed ----------------------------------------------------------------------------------------
 
 
-def dot(a, b):
-    return sum(x * y for x, y in zip(a, b, strict=True))
-
-
 def scores_by_index(q, k, root=math.sqrt):
     return [[dot(q_i, k_j) / root(len(q_i)) for k_j in k] for q_i in q]
 
 
-def softmax_by_index(s, m=None):
-    """Divide each exp(s[i][j]), where m[i][j] is 1, by the sum of those of its row."""
-    m = m or [[1] * len(row) for row in s]
-    powers = [[seen * math.exp(score) for seen, score in zip(*rows, strict=True)] for rows in zip(m, s, strict=True)]
-    return [[power / sum(row) for power in row] for row in powers]
+def weights_by_index(s, sees=lambda i, j: True):
+    """Divide each exp(s[i][j]), where i sees j, by the sum of those of its row."""
+    return [softmax(row, [int(sees(i, j)) for j in range(len(row))]) for i, row in enumerate(s)]
 
 
 def averages_by_index(a, v):
-    return [[sum(a_ij * v_j[c] for a_ij, v_j in zip(row, v, strict=True)) for c in range(len(v[0]))] for row in a]
-
-
-def transposed(matrix):
-    return [list(column) for column in zip(*matrix, strict=True)]
+    return [[dot(row, column) for column in transposed(v)] for row in a]
 
 
 def three(keys=4):
@@ -390,19 +377,19 @@ def three(keys=4):
 def test_scores_as_printed(formula):
     (query, key, value), (q, k, _) = three()
     _, weights = attend(query, key, value)
-    assert_close(weights, tensor(softmax_by_index(formula(q, k))))
+    assert_close(weights, tensor(weights_by_index(formula(q, k))))
 
 
 def attention_by_index(s, v):
-    return averages_by_index(softmax_by_index(s), v)
+    return averages_by_index(weights_by_index(s), v)
 
 
 @equation(
     "3.4.3b",
     "dlbook.attention.attend",
     attention_by_index,
-    lambda s, v: averages_by_index(transposed(softmax_by_index(transposed(s))), v),  # softmax over the queries
-    lambda s, v: averages_by_index(transposed(softmax_by_index(s)), v),  # a transpose
+    lambda s, v: averages_by_index(transposed(weights_by_index(transposed(s))), v),  # softmax over the queries
+    lambda s, v: averages_by_index(transposed(weights_by_index(s)), v),  # a transpose
     lambda s, v: averages_by_index([[math.exp(score) for score in row] for row in s], v),  # without the sum
     lambda s, v: averages_by_index(s, v),  # without softmax
 )
@@ -413,7 +400,7 @@ def test_averages_as_printed(formula):
 
 
 def causal(s, sees=lambda i, j: j <= i):
-    return softmax_by_index(s, [[int(sees(i, j)) for j in range(len(row))] for i, row in enumerate(s)])
+    return weights_by_index(s, sees)
 
 
 @equation(
@@ -423,7 +410,7 @@ def causal(s, sees=lambda i, j: j <= i):
     lambda s: causal(s, lambda i, j: j >= i),  # the future instead of the past
     lambda s: causal(s, lambda i, j: j <= max(i - 1, 0)),  # an index shift: without the step itself
     lambda s: causal(s, lambda i, j: True),  # without the mask
-    lambda s: [[a * (j <= i) for j, a in enumerate(row)] for i, row in enumerate(softmax_by_index(s))],  # after softmax
+    lambda s: [[a * (j <= i) for j, a in enumerate(row)] for i, row in enumerate(weights_by_index(s))],  # after softmax
 )
 def test_masked_weights_as_printed(formula):
     (query, key, value), (q, k, _) = three()
@@ -431,20 +418,16 @@ def test_masked_weights_as_printed(formula):
     assert_close(weights, tensor(formula(scores_by_index(q, k))))
 
 
-def project(W, x, b):
-    return [dot(row, x) + bias for row, bias in zip(W, b, strict=True)]
-
-
 def heads_by_index(W, b, x, z, heads, width=None, order=1, join=lambda parts: [n for part in parts for n in part]):
     """Project, attend in each head h to its numbers hd ... hd + d - 1, stand the heads side by side, project."""
-    q = [project(W["query"], step, b["query"]) for step in x]
-    k, v = ([project(W[name], step, b[name]) for step in z] for name in ("key", "value"))
+    q = [dense(W["query"], step, b["query"]) for step in x]
+    k, v = ([dense(W[name], step, b[name]) for step in z] for name in ("key", "value"))
     d, found = len(q[0]) // heads, []
     for h in range(heads)[::order]:
         own = [[step[h * d : h * d + d] for step in steps] for steps in (q, k, v)]
         s = scores_by_index(own[0], own[1], root=lambda n: math.sqrt(width or n))
-        found.append(averages_by_index(softmax_by_index(s), own[2]))
-    return [project(W["output"], join([head[i] for head in found]), b["output"]) for i in range(len(x))]
+        found.append(averages_by_index(weights_by_index(s), own[2]))
+    return [dense(W["output"], join([head[i] for head in found]), b["output"]) for i in range(len(x))]
 
 
 @equation(

@@ -12,9 +12,11 @@ from torch.testing import assert_close
 
 from dlbook.blocks import Block, BlockSettings, Decoder, Encoder, FeedForward, LayerNorm, Residual
 from dlbook.masks import causal_mask
+from tests.helpers.by_index import dense, transposed
 from tests.helpers.equations import equation
+from tests.helpers.models import fill
 from tests.helpers.references import assert_same, random, tensor
-from tests.helpers.transformers import fill, stacked_copy, torch_copy, torch_weights
+from tests.helpers.transformers import stacked_copy, torch_copy, torch_weights
 
 few = settings(max_examples=20)
 SHAPES = dict(
@@ -72,10 +74,6 @@ def test_layer_norm_as_printed(formula):
 # --- the dense layers -------------------------------------------------------------------------------------------------
 
 
-def dense(W, x, b):
-    return [sum(w * v for w, v in zip(row, x, strict=True)) + c for row, c in zip(W, b, strict=True)]
-
-
 def gelu(z):
     return z * (1 + math.erf(z / math.sqrt(2))) / 2
 
@@ -91,7 +89,7 @@ def feed_forward_by_index(x, W_1, b_1, W_2, b_2, f):
     lambda x, W_1, b_1, W_2, b_2, f: [f(z) for z in feed_forward_by_index(x, W_1, b_1, W_2, b_2, f)],  # f twice
     lambda x, W_1, b_1, W_2, b_2, f: feed_forward_by_index(x, W_1, b_1, W_2, b_2, lambda z: z),  # without f
     lambda x, W_1, b_1, W_2, b_2, f: feed_forward_by_index(x, W_1, [0] * len(b_1), W_2, b_2, f),  # without a bias
-    lambda x, W_1, b_1, W_2, b_2, f: feed_forward_by_index(x, list(zip(*W_2, strict=True)), b_1, W_2, b_2, f),  # W_2ᵀ
+    lambda x, W_1, b_1, W_2, b_2, f: feed_forward_by_index(x, transposed(W_2), b_1, W_2, b_2, f),  # W_2ᵀ
 )
 def test_feed_forward_as_printed(formula):
     for activation, f in ((F.relu, lambda z: max(0.0, z)), (F.gelu, gelu)):

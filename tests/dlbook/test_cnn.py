@@ -1,7 +1,5 @@
 """Convolutional networks. Batch normalisation equal to PyTorch, the article's network to Keras, all to ours."""
 
-import os
-
 import pytest
 import torch
 from hypothesis import assume, given
@@ -15,9 +13,8 @@ from dlbook.activations import softmax
 from dlbook.cnn import CNN, BatchNorm2d, ConvBlock, ResidualBlock, ResNet
 from dlbook.network import he_normal_
 from tests.helpers.equations import equation
+from tests.helpers.models import train_steps
 from tests.helpers.references import assert_same, random, tensor
-
-os.environ["KERAS_BACKEND"] = "torch"
 
 # --- errors -----------------------------------------------------------------------------------------------------------
 
@@ -187,12 +184,7 @@ def test_overfits_a_tiny_batch(make):
     torch.manual_seed(0)
     model, x, target = make(), torch.randn(10, 1, 28, 28), torch.arange(10)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    for _ in range(25):
-        optimizer.zero_grad()
-        loss = losses.cross_entropy(model(x), target)
-        loss.backward()
-        optimizer.step()
-    assert loss.item() < 0.05
+    assert train_steps(optimizer, lambda: losses.cross_entropy(model(x), target), steps=25) < 0.05
 
 
 def test_resnet_takes_images_of_other_sizes_and_channels():

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 from torch.testing import assert_close
@@ -84,6 +84,7 @@ def test_unfold_equals_torch():
 # --- pooling ----------------------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=30)
 @given(
     batch=st.integers(0, 3),
     channels=small,

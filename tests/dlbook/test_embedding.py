@@ -24,7 +24,9 @@ from dlbook.embedding import (
     softmax_loss,
     train_skip_gram,
 )
+from tests.helpers.by_index import dot
 from tests.helpers.equations import equation
+from tests.helpers.models import fill
 from tests.helpers.references import random, tensor
 
 few = settings(max_examples=20)
@@ -32,11 +34,7 @@ few = settings(max_examples=20)
 
 def make(vocab_size=5, dim=3):
     """Make a model in float64, with no vector zero."""
-    torch.manual_seed(0)
-    model = SkipGram(vocab_size, dim).double()
-    for parameter in model.parameters():
-        nn.init.normal_(parameter)
-    return model
+    return fill(SkipGram(vocab_size, dim))
 
 
 def draw(words, batch, seed=1):
@@ -51,7 +49,7 @@ def probability_by_index(u, v, w, c, swapped=False, over_centres=False):
 
     def power(c, w):
         a, b = (u[w], v[c]) if swapped else (u[c], v[w])
-        return math.exp(sum(x * y for x, y in zip(a, b, strict=True)))
+        return math.exp(dot(a, b))
 
     return power(c, w) / sum(power(c, j) if over_centres else power(j, w) for j in range(len(u)))
 
@@ -130,7 +128,7 @@ def negative_loss_by_index(u, v, pairs, negatives, k, sign=-1, weight=None, posi
     """Average -log σ(u_c · v_w) - k/N sum over n of log σ(-u_n · v_w) over the pairs."""
 
     def log_sigmoid(c, w, sign):
-        return -math.log(1 + math.exp(-sign * sum(x * y for x, y in zip(u[c], v[w], strict=True))))
+        return -math.log(1 + math.exp(-sign * dot(u[c], v[w])))
 
     weight = k / len(negatives) if weight is None else weight
     total = 0.0
@@ -310,18 +308,17 @@ def test_vectors_are_initialised_as_in_the_authors_program():
 
 
 def cosine(x, y):
-    norm = math.sqrt(sum(a * a for a in x)) * math.sqrt(sum(b * b for b in y))
-    return sum(a * b for a, b in zip(x, y, strict=True)) / norm
+    return dot(x, y) / math.sqrt(dot(x, x) * dot(y, y))
 
 
 def unit(x):
-    return [a / math.sqrt(sum(b * b for b in x)) for a in x]
+    return [a / math.sqrt(dot(x, x)) for a in x]
 
 
 def analogy_by_index(vectors, a, b, c, signs=(-1, 1, 1), exclude=True, prepare=unit):
     """Find the d, other than a, b and c, whose vector has the greatest cosine with v_b - v_a + v_c."""
     v = [prepare(vector) for vector in vectors]
-    target = [sum(s * x for s, x in zip(signs, parts, strict=True)) for parts in zip(v[a], v[b], v[c], strict=True)]
+    target = [dot(signs, parts) for parts in zip(v[a], v[b], v[c], strict=True)]
     return max((d for d in range(len(v)) if not exclude or d not in (a, b, c)), key=lambda d: cosine(v[d], target))
 
 

@@ -1,7 +1,6 @@
 """Outputs of recurrent networks, the article's forecaster as in Keras."""
 
 import math
-import os
 from functools import partial
 
 import pytest
@@ -17,10 +16,11 @@ from dlbook.fused import FusedRecurrent
 from dlbook.losses import quantile_loss
 from dlbook.network import Dense, he_normal_
 from dlbook.recurrent import GRUCell, LSTMCell, RNNCell
+from tests.helpers.by_index import dense, dot, product, transposed
+from tests.helpers.by_index import sigmoid as sigmoid_by_index
 from tests.helpers.equations import equation
+from tests.helpers.models import train_steps
 from tests.helpers.references import random, tensor
-
-os.environ["KERAS_BACKEND"] = "torch"
 
 # --- the output -------------------------------------------------------------------------------------------------------
 
@@ -56,10 +56,7 @@ def test_a_readout_is_initialised_as_told():
 
 
 def output_by_index(W_ho, h, W_xo, x, b, f, sign=1):
-    return [
-        f(sum(w * v for w, v in zip(row, h, strict=True)) + sum(w * v for w, v in zip(more, x, strict=True)) + sign * c)
-        for row, more, c in zip(W_ho, W_xo, b, strict=True)
-    ]
+    return [f(dot(row, h) + dot(more, x) + sign * c) for row, more, c in zip(W_ho, W_xo, b, strict=True)]
 
 
 @equation(
@@ -75,16 +72,16 @@ def test_the_articles_output_as_printed(formula):
     readout, h, x = Readout(3, 3, inputs=2, activation=sigmoid).double(), random(3), random(2)
     nn.init.normal_(readout.bias)
     W_ho, W_xo, b = (parameter.tolist() for parameter in (readout.weight_ho, readout.weight_xo, readout.bias))
-    expected = formula(W_ho, h.tolist(), W_xo, x.tolist(), b, lambda z: 1 / (1 + math.exp(-z)))
+    expected = formula(W_ho, h.tolist(), W_xo, x.tolist(), b, sigmoid_by_index)
     assert_close(readout(h, x), tensor(expected))
 
 
 @equation(
     "3.3.2b",
     "dlbook.forecast.Readout",
-    lambda W, h, b: [sum(w * v for w, v in zip(row, h, strict=True)) + c for row, c in zip(W, b, strict=True)],
-    lambda W, h, b: [sum(w * v for w, v in zip(row, h, strict=True)) for row in W],  # without the bias
-    lambda W, h, b: [sum(W[i][j] * h[i] for i in range(len(h))) + c for j, c in enumerate(b)],  # a transpose
+    dense,
+    lambda W, h, b: product(W, h),  # without the bias
+    lambda W, h, b: dense(transposed(W), h, b),  # a transpose
 )
 def test_the_usual_output_as_printed(formula):
     torch.manual_seed(0)
@@ -129,10 +126,7 @@ def test_the_fused_forecaster_is_the_same(cell):
     assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
     for model in models:  # and so it stays in training: the bias that ours lacks is not trained
         optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-        for _ in range(5):
-            optimizer.zero_grad()
-            model(x).square().mean().backward()
-            optimizer.step()
+        train_steps(optimizer, lambda model=model: model(x).square().mean(), steps=5)
     assert_close(ours(x), theirs(x), rtol=1e-3, atol=1e-4)
 
 
@@ -149,12 +143,7 @@ def test_overfits_a_tiny_batch():
     torch.manual_seed(0)
     model, x, target = Forecaster(2, 20, outputs=3), torch.randn(8, 5, 2), torch.randn(8, 3)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
-    for _ in range(150):
-        optimizer.zero_grad()
-        loss = nn.functional.mse_loss(model(x), target)
-        loss.backward()
-        optimizer.step()
-    assert loss.item() < 0.01
+    assert train_steps(optimizer, lambda: nn.functional.mse_loss(model(x), target), steps=150) < 0.01
 
 
 # --- quantiles --------------------------------------------------------------------------------------------------------
@@ -196,9 +185,9 @@ def test_quantile_loss_equals_scikit_learn():
 @given(st.floats(0.02, 0.98))
 def test_the_best_constant_is_the_quantile(tau):
     torch.manual_seed(0)
-    target = random(201)
+    target = random(41)
     candidates = torch.cat([target, target.mean()[None]])
-    costs = torch.stack([quantile_loss(c.expand(201, 1), target, [tau]) for c in candidates])
+    costs = torch.stack([quantile_loss(c.expand(41, 1), target, [tau]) for c in candidates])
     best = candidates[costs.argmin()]
     assert (target < best).double().mean() <= tau <= (target <= best).double().mean()
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
 from torch.testing import assert_close
 
 from dlbook.activations import relu, sigmoid
 from dlbook.fused import FusedRecurrent, as_torch
 from dlbook.recurrent import Cell, GRUCell, LSTMCell, Recurrent, RNNCell
+from tests.helpers.models import fill
 from tests.helpers.references import random
 
 CELLS = {
@@ -28,11 +28,7 @@ LAYERS = dict(kind=st.sampled_from(sorted(CELLS)), layers=st.integers(1, 3), dir
 
 def make(kind, layers=1, directions=1, dtype=torch.float64):
     """Make our layers, with no parameter zero."""
-    torch.manual_seed(0)
-    ours = Recurrent(CELLS[kind], 2, 3, layers, directions).to(dtype)
-    for parameter in ours.parameters():
-        nn.init.normal_(parameter, std=0.7)
-    return ours
+    return fill(Recurrent(CELLS[kind], 2, 3, layers, directions)).to(dtype)
 
 
 @given(**LAYERS, double=st.booleans())

@@ -8,7 +8,15 @@ import torch
 from torch.testing import assert_close
 
 from dlbook import activations, autograd, cnn, conv, losses, network
-from tests.helpers.inputs import assert_nan_or_refused, assert_right_or_refused, other_shapes, other_types, poisoned
+from tests.helpers.inputs import (
+    assert_misfit_refused,
+    assert_nan_or_refused,
+    assert_right_or_refused,
+    other_shapes,
+    other_types,
+    poisoned,
+    public_names,
+)
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -82,21 +90,7 @@ ROWS = {"MLP", "propagate", "CNN", "ResNet", "BatchNorm2d", *("unfold", "max_poo
 
 
 def test_every_public_name_is_tried():
-    public = {
-        name
-        for module in (activations, autograd, cnn, conv, losses, network)
-        for name, thing in vars(module).items()
-        if getattr(thing, "__module__", "") == module.__name__ and not name.startswith("_")
-    }
-    assert public == CASES.keys() | ELSEWHERE.keys()
-
-
-def assert_refused(case, name, value):
-    """Assert that an error names one of the arguments: of two that do not fit, it may be either."""
-    function, arguments = CASES[case]
-    with pytest.raises((ValueError, TypeError)) as error:
-        function(**{**arguments, name: value})
-    assert any(known in str(error.value) for known in arguments), f"{case}, {name}: {error.value}"
+    assert public_names(activations, autograd, cnn, conv, losses, network) == CASES.keys() | ELSEWHERE.keys()
 
 
 @pytest.mark.parametrize("case, name", ARGUMENTS)
@@ -119,7 +113,7 @@ def test_other_shapes(case, name):
         function(**{**arguments, name: value})
     for value in (longer, more, less, none, batch):
         if not any(value is one for one in allowed):
-            assert_refused(case, name, value)
+            assert_misfit_refused(function, arguments, name, value)
 
 
 @pytest.mark.parametrize("case, name", ARGUMENTS)
@@ -131,23 +125,21 @@ def test_other_types_give_the_same_or_are_refused(case, name):
 
 @pytest.mark.parametrize("case, name", ARGUMENTS)
 def test_what_is_no_such_tensor_is_refused(case, name):
-    original = CASES[case][1][name]
+    function, arguments = CASES[case]
+    original = arguments[name]
     wrong = [original.tolist(), original.numpy(), original.to(torch.complex64), original > 0]
     if original.is_floating_point():
         wrong += [original.to(dtype) for dtype in (torch.int8, torch.int32, torch.int64)]
     else:
         wrong += [original.double()]
     for value in wrong:
-        assert_refused(case, name, value)
+        assert_misfit_refused(function, arguments, name, value)
 
 
 @pytest.mark.parametrize("case, name", [pair for pair in ARGUMENTS if CASES[pair[0]][1][pair[1]].is_floating_point()])
 def test_nan_stays_nan(case, name):
     function, arguments = CASES[case]
     nan, *infinite = poisoned(arguments[name])
-    if case == "backpropagate":
-        assert function(nan)[0].isnan().any()
-        return
     assert_nan_or_refused(function, arguments, name, nan)
     if case in losses.__dict__ and not case.endswith("_gradient") and name == "prediction":
         for value in infinite:

@@ -15,6 +15,7 @@ from dlbook.language import LanguageModel, ScaledEmbedding, bits_per_token, chun
 from dlbook.recurrent import GRUCell, LSTMCell, Recurrent, RNNCell
 from dlbook.text.decode import beam_search, generate, sample
 from tests.helpers.equations import equation
+from tests.helpers.models import fill
 from tests.helpers.references import random, tensor
 
 CELLS = {"rnn": RNNCell, "lstm": LSTMCell, "gru": GRUCell}
@@ -24,12 +25,7 @@ kinds = st.sampled_from(sorted(CELLS))
 
 def make(kind="lstm", vocab_size=5, dim=3, hidden=4, **options):
     """Make a model in float64, with no parameter zero."""
-    torch.manual_seed(0)
-    model = LanguageModel(vocab_size, dim, hidden, cell=CELLS[kind], **options).double()
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            nn.init.normal_(parameter, std=0.7)
-    return model
+    return fill(LanguageModel(vocab_size, dim, hidden, cell=CELLS[kind], **options))
 
 
 def text(length, vocab_size=5, seed=0):

@@ -1,7 +1,5 @@
 """Dense layers and the MLP: equal to PyTorch and Keras under copied weights, passes by hand equal to autograd."""
 
-import os
-
 import pytest
 import torch
 from hypothesis import given
@@ -12,8 +10,7 @@ from torch.testing import assert_close
 from dlbook import activations, losses, network
 from dlbook.network import MLP, Dense, Dropout
 from tests.helpers.equations import equation
-
-os.environ["KERAS_BACKEND"] = "torch"
+from tests.helpers.models import train_steps
 
 
 def copied(ours, theirs):
@@ -189,12 +186,7 @@ def test_overfits_a_tiny_batch():
     torch.manual_seed(0)
     model, x, target = MLP([8, 32, 4]), torch.randn(16, 8), torch.randint(4, (16,))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
-    for _ in range(150):
-        optimizer.zero_grad()
-        loss = losses.cross_entropy(model(x), target)
-        loss.backward()
-        optimizer.step()
-    assert loss.item() < 0.01
+    assert train_steps(optimizer, lambda: losses.cross_entropy(model(x), target), steps=150) < 0.01
 
 
 # --- the equations, as printed ----------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """Recurrent cells: equal to PyTorch and Keras in value and every gradient; padding counts for nothing."""
 
 import math
-import os
 from functools import partial
 
 import pytest
@@ -14,10 +13,10 @@ from torch.testing import assert_close
 
 from dlbook.activations import relu
 from dlbook.recurrent import Cell, GRUCell, LSTMCell, Recurrent, RNNCell, keras_init_, scan, torch_init_
+from tests.helpers.by_index import product, sigmoid, transposed
 from tests.helpers.equations import equation
+from tests.helpers.models import fill, train_steps
 from tests.helpers.references import random, tensor
-
-os.environ["KERAS_BACKEND"] = "torch"
 
 KINDS = {
     "tanh": (RNNCell, nn.RNN),
@@ -39,12 +38,8 @@ SHAPES = dict(
 
 def make(kind, inputs, hidden, layers=1, directions=1, biases=2):
     """Make our layers in float64, with no parameter zero."""
-    torch.manual_seed(0)
     cell = KINDS[kind][0] if kind == "gru" else partial(KINDS[kind][0], biases=biases)
-    ours = Recurrent(cell, inputs, hidden, layers, directions).double()
-    for parameter in ours.parameters():
-        nn.init.normal_(parameter, std=0.7)
-    return ours
+    return fill(Recurrent(cell, inputs, hidden, layers, directions))
 
 
 def torch_name(ours, number, name):
@@ -305,12 +300,7 @@ def test_overfits_a_tiny_batch(kind):
     model, x = Recurrent(KINDS[kind][0], 2, 20, layers=2), torch.randn(8, 6, 2)
     target, output = x[:, 0].sum(1), nn.Linear(20, 1)  # to be remembered for six time steps
     optimizer = torch.optim.Adam([*model.parameters(), *output.parameters()], lr=0.01)
-    for _ in range(150):
-        optimizer.zero_grad()
-        loss = ((output(model(x)[0][:, -1])[:, 0] - target) ** 2).mean()
-        loss.backward()
-        optimizer.step()
-    assert loss.item() < 0.01
+    assert train_steps(optimizer, lambda: ((output(model(x)[0][:, -1])[:, 0] - target) ** 2).mean(), steps=150) < 0.01
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
@@ -348,18 +338,6 @@ def test_a_cell_without_equations():
 
 
 # --- the equations, as printed ----------------------------------------------------------------------------------------
-
-
-def sigmoid(z):
-    return 1 / (1 + math.exp(-z))
-
-
-def product(matrix, vector):
-    return [sum(w * v for w, v in zip(row, vector, strict=True)) for row in matrix]
-
-
-def transposed(matrix):
-    return [list(column) for column in zip(*matrix, strict=True)]
 
 
 def state_by_index(W_hh, W_xh, b, h, x, f, sign=1):

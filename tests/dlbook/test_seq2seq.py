@@ -14,20 +14,14 @@ from dlbook.fused import FusedRecurrent
 from dlbook.recurrent import Recurrent
 from dlbook.seq2seq import AdditiveAttention, GeneralAttention, RecurrentEncoder, RecurrentTranslator
 from dlbook.text.decode import beam_search, generate
+from tests.helpers.by_index import dense, dot, product, softmax, transposed
 from tests.helpers.equations import equation
+from tests.helpers.models import fill, train_steps
 from tests.helpers.references import random, tensor
 
 KINDS = {"additive": AdditiveAttention, "general": GeneralAttention}
 few = settings(max_examples=15)
 kinds = st.sampled_from(sorted(KINDS))
-
-
-def fill(model):
-    """Give a model float64 weights of which none is zero."""
-    torch.manual_seed(0)
-    for parameter in model.double().parameters():
-        nn.init.normal_(parameter, std=0.5)
-    return model
 
 
 def make(kind="additive", **options):
@@ -45,7 +39,7 @@ def padded(source, lengths):
 
 
 def copied(theirs, ours):
-    """Give PyTorch's recurrent layer, or ours, the other's weights: they come in the same order."""
+    """Copy the weights of our recurrent layer to PyTorch's, or back: they come in the same order."""
     for parameter, other in zip(theirs.parameters(), ours.parameters(), strict=True):
         parameter.data.copy_(other.data)
     return theirs
@@ -92,15 +86,12 @@ def test_attention_ignores_padding(kind, batch, targets, sources, data):
     assert torch.equal(again, weights) and torch.equal(other, context)
 
 
-def additive_by_index(v, W, b, U, s, h, sign=1, squash=math.tanh, transpose=False):
+def additive_by_index(v, W, b, U, s, h, sign=1, squash=math.tanh):
     """e_tj = sum over i of v_i tanh(sum over k of W_ik s_tk + b_i + sum over k of U_ik h_jk)."""
 
     def score(s_t, h_j):
-        total = 0.0
-        for i in range(len(v)):
-            of_state = sum((W[k][i] if transpose else W[i][k]) * s_t[k] for k in range(len(s_t)))
-            total += v[i] * squash(of_state + b[i] + sign * sum(U[i][k] * h_j[k] for k in range(len(h_j))))
-        return total
+        sums = zip(dense(W, s_t, b), product(U, h_j), strict=True)
+        return dot(v, [squash(of_state + sign * of_memory) for of_state, of_memory in sums])
 
     return [[score(s_t, h_j) for h_j in h] for s_t in s]
 
@@ -111,7 +102,7 @@ def additive_by_index(v, W, b, U, s, h, sign=1, squash=math.tanh, transpose=Fals
     additive_by_index,
     lambda *inputs: additive_by_index(*inputs, sign=-1),  # a sign
     lambda *inputs: additive_by_index(*inputs, squash=lambda z: z),  # without tanh
-    lambda *inputs: additive_by_index(*inputs, transpose=True),  # a transpose
+    lambda v, W, *inputs: additive_by_index(v, transposed(W), *inputs),  # a transpose
 )
 def test_scores_as_printed(formula):
     attention, states, memory = fill(AdditiveAttention(3, 4)), random(1, 2, 3), random(1, 5, 4)
@@ -121,25 +112,23 @@ def test_scores_as_printed(formula):
     assert_close(weights[0], tensor(e).softmax(1))
 
 
-def context_by_index(e, h, over="sources", normalise=True, shift=0):
-    """alpha_tj = exp(e_tj) / sum over k of exp(e_tk); c_t = sum over j of alpha_tj h_j."""
-    contexts = []
-    for t, row in enumerate(e):
-        whole = [sum(math.exp(other) for other in row)] * len(row)
-        if over == "targets":
-            whole = [sum(math.exp(other[j]) for other in e) for j in range(len(row))]
-        alpha = [math.exp(e[t][j]) / (whole[j] if normalise else 1) for j in range(len(row))]
-        contexts.append([sum(alpha[j] * h[j - shift][i] for j in range(len(row))) for i in range(len(h[0]))])
-    return contexts
+def by_rows(e):
+    """alpha_tj = exp(e_tj) / sum over k of exp(e_tk)."""
+    return [softmax(row) for row in e]
+
+
+def context_by_index(e, h, normalise=by_rows):
+    """c_ti = sum over j of alpha_tj h_ji."""
+    return [product(transposed(h), alpha) for alpha in normalise(e)]
 
 
 @equation(
     "3.4.6c",
     "dlbook.seq2seq.AdditiveAttention",
     context_by_index,
-    lambda e, h: context_by_index(e, h, over="targets"),  # the sum over the wrong index
-    lambda e, h: context_by_index(e, h, normalise=False),  # without the sum
-    lambda e, h: context_by_index(e, h, shift=1),  # the step before
+    lambda e, h: context_by_index(e, h, lambda e: transposed(by_rows(transposed(e)))),  # the sum over the wrong index
+    lambda e, h: context_by_index(e, h, lambda e: [[math.exp(score) for score in row] for row in e]),  # without the sum
+    lambda e, h: context_by_index(e, h[-1:] + h[:-1]),  # the step before
 )
 def test_context_as_printed(formula):
     attention, states, memory = fill(AdditiveAttention(3, 4)), random(1, 2, 3), random(1, 5, 4)
@@ -253,13 +242,11 @@ def test_overfits_a_tiny_batch(kind):
     source = torch.stack([2 + torch.randperm(6)[:4] for _ in range(8)])
     target = torch.cat([torch.zeros(8, 1, dtype=torch.long), source.flip(1), torch.ones(8, 1, dtype=torch.long)], 1)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
-    for _ in range(100):
-        optimizer.zero_grad()
-        logits = model(source, target[:, :-1])
-        loss = nn.functional.cross_entropy(logits.flatten(0, 1), target[:, 1:].flatten())
-        loss.backward()
-        optimizer.step()
-    assert loss.item() < 0.05
+
+    def loss():
+        return nn.functional.cross_entropy(model(source, target[:, :-1]).flatten(0, 1), target[:, 1:].flatten())
+
+    assert train_steps(optimizer, loss, steps=100) < 0.05
     made = generate(model.step, model.encode(source), target[:, 0], 9, stop=1)
     assert made.equal(target[:, 1:])
 

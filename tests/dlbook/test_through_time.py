@@ -12,6 +12,7 @@ from torch.testing import assert_close
 from dlbook.activations import relu, relu_derivative, sigmoid, sigmoid_derivative, tanh, tanh_derivative
 from dlbook.recurrent import RNNCell, scan
 from dlbook.through_time import backpropagate_through_time, clip_gradient_, unroll
+from tests.helpers.by_index import dot, transposed
 from tests.helpers.equations import equation
 from tests.helpers.references import random, tensor
 
@@ -149,7 +150,7 @@ def outer_sum(delta, h, shift=0):
     "dlbook.through_time.backpropagate_through_time",
     outer_sum,
     lambda delta, h: outer_sum(delta, h, shift=1),  # h_t instead of h_{t-1}
-    lambda delta, h: [list(column) for column in zip(*outer_sum(delta, h), strict=True)],  # a transpose
+    lambda delta, h: transposed(outer_sum(delta, h)),  # a transpose
     lambda delta, h: outer_sum(delta[-1:], h[-2:]),  # the last step only
 )
 def test_gradient_of_the_recurrent_weights_as_printed(formula):
@@ -160,7 +161,7 @@ def test_gradient_of_the_recurrent_weights_as_printed(formula):
 
 
 def matrix_product(a, b):
-    return [[sum(x * y for x, y in zip(row, column, strict=True)) for column in zip(*b, strict=True)] for row in a]
+    return [[dot(row, column) for column in transposed(b)] for row in a]
 
 
 def jacobian_by_index(W, zs, t, k, after=0, flip=False, transpose=False):

@@ -17,10 +17,11 @@ from dlbook.positions import POSITIONS, sinusoidal
 from dlbook.text.decode import beam_search, generate
 from dlbook.transformer import GPT, TextClassifier, Transformer, gpt_init_
 from tests.helpers.inputs import assert_refused, assert_right_or_refused, other_types
+from tests.helpers.models import fill, train_steps
 from tests.helpers.references import random
-from tests.helpers.transformers import fill, stacked_copy
+from tests.helpers.transformers import stacked_copy
 
-few = settings(max_examples=20)
+few = settings(max_examples=10)
 each_position = pytest.mark.parametrize("positions", POSITIONS)
 each_norm = pytest.mark.parametrize("norm_first", [True, False])
 without_nested = pytest.mark.filterwarnings("ignore:enable_nested_tensor")
@@ -271,14 +272,8 @@ def test_parameters_are_counted():
 # --- learning ---------------------------------------------------------------------------------------------------------
 
 
-def train(model, loss, lr, steps):
-    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        value = loss()
-        value.backward()
-        optimizer.step()
-    return value.item()
+def train(model, loss):
+    return train_steps(torch.optim.Adam(model.parameters(), lr=0.01), loss, steps=80)
 
 
 @pytest.mark.parametrize("positions", POSITIONS[:3])
@@ -286,7 +281,7 @@ def test_gpt_overfits_a_tiny_batch_and_says_it_again(positions):
     torch.manual_seed(0)
     model, x = GPT(12, 32, 2, 2, 8, positions, fused=True), tokens(4, 8, 12)
     x[:, 0] = torch.arange(4)  # or the first tokens do not say what follows
-    loss = train(model, lambda: cross_entropy(model(x[:, :-1]).flatten(0, 1), x[:, 1:].flatten()), 0.01, 80)
+    loss = train(model, lambda: cross_entropy(model(x[:, :-1]).flatten(0, 1), x[:, 1:].flatten()))
     assert loss < 0.1
     token, state, said = x[:, 0], (), []
     for _ in range(7):
@@ -301,16 +296,14 @@ def test_the_translator_overfits_a_tiny_batch(norm_first):
     torch.manual_seed(0)
     model, source = Transformer(12, 12, 32, 2, 1, 8, norm_first=norm_first), tokens(8, 6, 12)
     target = torch.cat([torch.zeros(8, 1, dtype=torch.long), source.flip(1)], 1)  # to be said backward
-    loss = train(
-        model, lambda: cross_entropy(model(source, target[:, :-1]).flatten(0, 1), source.flip(1).flatten()), 0.01, 80
-    )
+    loss = train(model, lambda: cross_entropy(model(source, target[:, :-1]).flatten(0, 1), source.flip(1).flatten()))
     assert loss < 0.1
 
 
 def test_the_classifier_overfits_a_tiny_batch():
     torch.manual_seed(0)
     model, x, y = TextClassifier(12, 2, 16, 2, 1, 8, dropout=0.1), tokens(16, 8, 12), torch.arange(16) % 2
-    assert train(model, lambda: cross_entropy(model(x), y), 0.01, 80) < 0.1
+    assert train(model, lambda: cross_entropy(model(x), y)) < 0.1
 
 
 # --- errors, other types and devices ----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -11,6 +12,25 @@ from torch.testing import assert_close
 
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def public_names(*modules: ModuleType) -> set[str]:
+    """Return the names of the public functions and classes that modules define."""
+    return {
+        name
+        for module in modules
+        for name, thing in vars(module).items()
+        if getattr(thing, "__module__", "") == module.__name__ and not name.startswith("_")
+    }
+
+
+def tensors_in(result: Any) -> Iterator[Tensor]:
+    """Yield the tensors in a result: itself, or those in tuples and lists; a number as a tensor."""
+    if isinstance(result, tuple | list):
+        for part in result:
+            yield from tensors_in(part)
+    elif result is not None:
+        yield torch.as_tensor(result)
 
 
 def other_shapes(value: Tensor) -> Iterator[Tensor]:
@@ -45,6 +65,13 @@ def assert_refused(function: Callable[..., Any], arguments: dict[str, Any], name
     assert name in str(error.value), f"the error must name {name}: {error.value}"
 
 
+def assert_misfit_refused(function: Callable[..., Any], arguments: dict[str, Any], name: str, value: Any) -> None:
+    """Assert that an error names one of the arguments: of two that do not fit, it may be either."""
+    with pytest.raises((ValueError, TypeError)) as error:
+        function(**{**arguments, name: value})
+    assert any(known in str(error.value) for known in arguments), f"{name}: {error.value}"
+
+
 def assert_right_or_refused(
     function: Callable[..., Any], arguments: dict[str, Any], name: str, value: Any, tolerance: float = 1e-2
 ) -> None:
@@ -64,5 +91,4 @@ def assert_nan_or_refused(function: Callable[..., Any], arguments: dict[str, Any
     except (ValueError, TypeError) as error:
         assert name in str(error), f"the error must name {name}: {error}"
         return
-    parts = found if isinstance(found, tuple | list) else [found]
-    assert any(torch.as_tensor(part).isnan().any() for part in parts), f"{name} held NaN, the result does not"
+    assert any(part.isnan().any() for part in tensors_in(found)), f"{name} held NaN, the result does not"

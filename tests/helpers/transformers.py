@@ -4,14 +4,6 @@ import torch
 from torch import nn
 
 
-def fill(model):
-    """Make a model float64, with no parameter zero or one."""
-    torch.manual_seed(0)
-    for parameter in model.double().parameters():
-        nn.init.normal_(parameter, std=0.5)
-    return model
-
-
 def torch_weights(block):
     """Name and arrange the parameters of a block, or their gradients, as PyTorch does."""
 

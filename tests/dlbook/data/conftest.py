@@ -1,4 +1,4 @@
-"""A server on this machine, and a catalogue and a cache of one's own: no test needs a network."""
+"""Data that several files test; a server, a catalogue and a cache of one's own: no test needs a network."""
 
 import gzip
 import threading
@@ -6,7 +6,19 @@ import threading
 import pytest
 
 from dlbook.data import sources, store
+from dlbook.data.adult import adult
+from dlbook.data.beijing import beijing_pm25
 from tests.dlbook.data.toy import FILES, Server, write_catalog
+
+
+@pytest.fixture(scope="session")
+def adult_parts():
+    return adult()
+
+
+@pytest.fixture(scope="session")
+def beijing():
+    return beijing_pm25()
 
 
 @pytest.fixture

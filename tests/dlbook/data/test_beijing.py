@@ -9,12 +9,7 @@ import pytest
 import torch
 
 from dlbook.data import store
-from dlbook.data.beijing import HEADER, UNITS, WINDS, _read_pm25, beijing_pm25
-
-
-@pytest.fixture(scope="module")
-def beijing():
-    return beijing_pm25()
+from dlbook.data.beijing import HEADER, UNITS, WINDS, _read_pm25
 
 
 @pytest.fixture(scope="module")

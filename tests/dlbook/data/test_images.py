@@ -63,7 +63,7 @@ def test_fashion_mnist_loads_fast(fashion):
         images.fashion_mnist()
         return time.perf_counter() - start
 
-    assert min(seconds() for _ in range(3)) < 1  # 0.15 s on a quiet machine
+    assert any(seconds() < 1 for _ in range(3))  # 0.15 s on a quiet machine
 
 
 def test_the_mnist_subset_is_balanced_in_every_part(digits):

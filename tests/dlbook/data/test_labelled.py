@@ -27,7 +27,7 @@ def chinese():
 
 
 @pytest.mark.parametrize("name, count", [("movies", 33_429), ("chinese", 17_320)])
-def test_reviews(name, count, request):
+def test_reviews(name, count, request, unchecked):
     parts = request.getfixturevalue(name)
     whole = [review for part in of(parts) for review in part.texts]
     assert len(whole) == count and len({splits.dedup_key(review) for review in whole}) == count  # so in one part only

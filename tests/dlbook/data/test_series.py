@@ -10,14 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from dlbook.data.beijing import beijing_pm25
 from dlbook.data.series import Scaler, Series, fill_forward, split_by_time, with_calendar
 from tests.dlbook.data.examples import hours, series
-
-
-@pytest.fixture(scope="module")
-def beijing():
-    return beijing_pm25()
 
 
 numbers = st.one_of(st.none(), st.integers(-9, 9))

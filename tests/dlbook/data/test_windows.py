@@ -9,7 +9,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlbook.data.beijing import beijing_pm25
 from dlbook.data.series import split_by_time
 from dlbook.data.windows import Windows, windows
 from tests.dlbook.data.examples import hours, series
@@ -76,8 +75,8 @@ def test_no_window_reaches_over_a_border(length, horizons, lengths, fill, gaps):
         begin += size
 
 
-def test_windows_of_beijing():
-    train, _, _ = split_by_time(beijing_pm25(), "2013-01-01", "2014-01-01")
+def test_windows_of_beijing(beijing):
+    train, _, _ = split_by_time(beijing, "2013-01-01", "2014-01-01")
     found = windows(train, "PM2.5", 24, (1, 24), fill=6)
     assert isinstance(found, Windows)
     assert len(found.inputs) + found.dropped == len(train) - 24 - 24 + 1

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 from torch.testing import assert_close
@@ -37,6 +37,7 @@ LABELS = st.integers(1, 6).flatmap(
 )
 
 
+@settings(max_examples=20)
 @given(LABELS)
 def test_each_class_equals_scikit_learn_and_torchmetrics(drawn):
     classes, pairs = drawn

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 from torch.testing import assert_close
@@ -27,6 +27,7 @@ def tensors(rows, levels):
     return tensor(scores) / levels, torch.tensor(positive)
 
 
+@settings(max_examples=20)
 @given(st.sampled_from([1, 4, 1000]).flatmap(lambda levels: st.tuples(st.just(levels), drawn(levels))))
 def test_equal_to_scikit_learn_and_torchmetrics(example):
     levels, rows = example

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from dlbook.text.decode import apply_temperature, beam_search, generate, greedy, length_penalty, sample, top_k, top_p
+from tests.helpers.by_index import softmax
 from tests.helpers.equations import equation
 from tests.helpers.references import random, tensor
 
@@ -70,8 +71,7 @@ def test_top_k_keeps_the_k_best(batch, tokens, k):
 
 def nucleus_by_index(s, p, smallest=True, renormalise=True, enough=lambda total, p: total >= p):
     """Add up the probabilities from the best on until there is enough; divide those by their sum."""
-    powers = [math.exp(score) for score in s]
-    probability = [power / sum(powers) for power in powers]
+    probability = softmax(s)
     order = sorted(range(len(s)), key=lambda i: probability[i], reverse=smallest)
     nucleus, total = [], 0.0
     for i in order:
@@ -108,18 +108,17 @@ def test_the_nucleus_is_enough_and_no_token_too_many(p, batch, tokens):
     assert (mass >= p - 1e-12).all() and (mass - worst < p + 1e-12).all()
 
 
-def softmax_by_index(s, T, power=1):
-    powers = [math.exp(score / T**power) for score in s]
-    return [power / sum(powers) for power in powers]
+def tempered_by_index(s, T, power=1):
+    return softmax([score / T**power for score in s])
 
 
 @equation(
     "3.4.2c",
     "dlbook.text.decode.apply_temperature",
-    softmax_by_index,
-    lambda s, T: softmax_by_index(s, T, power=-1),  # multiplied instead of divided
-    lambda s, T: softmax_by_index(s, T, power=0),  # without the temperature
-    lambda s, T: [p / T for p in softmax_by_index(s, 1)],  # probabilities divided instead of logits
+    tempered_by_index,
+    lambda s, T: tempered_by_index(s, T, power=-1),  # multiplied instead of divided
+    lambda s, T: tempered_by_index(s, T, power=0),  # without the temperature
+    lambda s, T: [p / T for p in softmax(s)],  # probabilities divided instead of logits
 )
 def test_temperature_as_printed(formula):
     for T in (0.3, 1.0, 2.5):
