@@ -228,7 +228,7 @@ def silu(z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         TypeError: z is not floating point.
 
     Source: Elfwing, Uchibe and Doya 2018; Ramachandran, Zoph and Le 2017; book
-        equation (6.2b).
+    equation (6.2b).
     """
     return z * sigmoid(z)
 

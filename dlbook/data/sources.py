@@ -117,7 +117,7 @@ def _knock(url: str) -> None:
 
     def request() -> None:
         try:
-            _downloader(timeout=PATIENCE)(url, "", None, check_only=True)
+            _downloader(timeout=2 * PATIENCE)(url, "", None, check_only=True)
             answers.put(None)
         except OSError as error:
             answers.put(error)

@@ -6,7 +6,6 @@ import pytest
 
 from authoring.definitions import fingerprint
 from benchmarks import restamp
-from tests.helpers.notebooks import code, notebook, write
 
 LAYERS = """\
 import math
@@ -156,15 +155,21 @@ REFUSED = {
     "comparison": ([(L, ("part > SIZE", "part >= SIZE"))], "Gt[] is now GtE[]"),
     "function of a library": ([(L, ("torch.exp", "torch.log"))], "torch.exp is now torch.log"),
     "method of a library": ([(L, ("found.mean()", "found.sum()"))], "the attribute mean is now sum"),
-    "merged names": ([(L, ("kept", "other"))], "the locals kept and other are both other now"),
-    "merged attributes": ([(L, ("self.inputs, self.outputs", "self.inputs, self.inputs"))], "both inputs now"),
+    "merged names": ([(L, ("kept", "other"))], "the local other is now other, but"),
+    "merged attributes": (
+        [(L, ("self.inputs, self.outputs", "self.inputs, self.inputs"))],
+        "outputs is now inputs, but elsewhere",
+    ),
     "default value": ([(L, ("rate=0.5", "rate=0.6"))], "0.5 is now 0.6"),
     "dropped statement": ([(L, ("        self.rate = rate\n", ""))], "Layer.__init__: "),
     "keyword that means another parameter": (
         [(L, ("share", "second_"), ("first, second,", "first, share,"), (" second *", " share *"))],
         "share",
     ),
-    "hook of a library": ([(L, ("def forward", "def go"))], "Layer.forward is now go, but a library knows it"),
+    "hook of a library": (
+        [(L, ("def forward", "def go"))],
+        "Layer.forward is now go, but a library or a dataclass knows it",
+    ),
     "method that overrides": (
         [(L, ("    def forward(", "    def __call__(self, x):\n        return 5\n\n    def forward("))],
         "Layer.__call__ is there only before or only now",
@@ -218,71 +223,47 @@ def test_results_that_were_stale_stay_so(trees):
 
 def test_a_changed_main_must_be_read(trees):
     change(trees, S, ("partial(train, 0)", "row"), ("def main", "def row():\n    return train(0)\n\n\ndef main"))
-    assert "the same but for main, row: read" in again(trees)[0]
+    assert "the same but for row, main: read" in again(trees)[0]
     said, results = again(trees, have_read=True)
-    assert said == results["made"]["restamped"] == "the same code as at abc123, but for main, row, read"
+    assert said == results["made"]["restamped"] == "the same code as at abc123, but for row, main, read"
 
 
-# --- cells ------------------------------------------------------------------------------------------------------------
+def test_an_added_decorator_must_be_read(trees):
+    change(
+        trees,
+        L,
+        ("def blend(", "@keeps\ndef blend("),
+        ("class Layer", "def keeps(function):\n    return function\n\n\nclass Layer"),
+    )
+    assert "the same but for @keeps of dlbook.layers.blend: read" in again(trees)[0]
 
 
-def book(before, now):
-    """Return two notebooks with their trees, the first cell importing."""
-    return [
-        (root, notebook(code("import torch\nfrom dlbook.layers import Layer, blend"), *(code(text) for text in cells)))
-        for root, cells in (before, now)
-    ]
+def test_a_renamed_dataclass_must_be_read(trees):
+    for tree in trees:
+        path = tree / L
+        path.write_text(
+            "from dataclasses import dataclass\n" + path.read_text().replace("class Layer", "@dataclass\nclass Layer")
+        )
+    change(trees, L, ("class Layer", "class Dense"))
+    change(trees, S, ("Layer", "Dense"))
+    results = {"made": {"command": "python -m tools.fit", "made_from": stamp(trees[0])}, "row": 1}
+    plant(trees[1], {"benchmarks/results/fit.json": json.dumps(results)})
+    assert "that the dataclass dlbook.layers.Layer, which shows its name, was renamed: read" in again(trees)[0]
 
 
-@pytest.mark.parametrize(
-    "old, new, kept",
-    [
-        ("x = 1\nprint(x)", "x = 1\n\nprint(\n    x)  # remark", True),
-        ("x = 1\nprint(x)", "y = 1\nprint(y)", True),
-        ("print(blend(1, 2, share=3))", "print(mix(1, 2, fraction=3))", False),  # mix is not imported
-        ("print(blend(1, 2, share=3))", "print(blend(1, 2, fraction=3))", True),
-        ("print(Layer(1, 2).scores)", "print(Layer(1, 2).logits)", True),
-        ("print(torch.zeros(1).exp())", "print(torch.zeros(1).log())", False),
-        ("print(torch.exp(x))", "print(torch.log(x))", False),
-        ("print(torch.zeros(1, dtype=x))", "print(torch.zeros(1, out=x))", False),
-        ("print(1)", "print(2)", False),
-        ("print('a')", "print('b')", False),
-    ],
-)
-def test_records_move_with_cells_that_are_the_same(trees, old, new, kept):
-    first, second = book((trees[0], [old]), (trees[1], [new]))
-    for _, nb in (first, second):
-        for number, cell in enumerate(nb.cells):
-            cell.id = f"cell-{number}"
-    moved = restamp.move({"cell-1": "measured"}, first, second)
-    assert moved == ({restamp.ids(second[1])[1]: "measured"} if kept else {})
-
-
-def test_variables_are_renamed_over_all_cells(trees):
-    first, second = book((trees[0], ["x = y = 1", "print(x)"]), (trees[1], ["z = y = 1", "print(y)"]))
-    comparison = restamp.Cells(first, second)
-    assert [comparison.cell(number) for number in range(3)] == [True, True, False]
-
-
-def test_tags_must_be_the_same(trees):
-    first, second = book((trees[0], ["print(1)"]), (trees[1], ["print(1)"]))
-    second[1].cells[1].metadata["tags"] = ["tolerance-1"]
-    first[1].cells[1].id = "cell-1"
-    assert restamp.move({"cell-1": "measured"}, first, second) == {}
-
-
-def test_the_file_of_records(trees, monkeypatch):
-    before, now = trees
-    (_, first), (_, second) = book((before, ["x = 1\nprint(x)"]), (now, ["y = 1\nprint(y)"]))
-    first.cells[1].id = "cell-1"
-    for root, nb in ((before, first), (now, second)):
-        (root / "book").mkdir()
-        write(nb, root / "book" / "a.ipynb")
-    records = now / "book" / "spread.json"
-    records.write_text(json.dumps({"book/a.ipynb": {"cell-1": {"absolute": 1.0}, "gone": {}}}))
-    monkeypatch.setattr(restamp, "notebooks", lambda root: [root / "book" / "a.ipynb"])
-    assert restamp.move_spread(before, now) == ["book/a.ipynb: 1 of 2 records"]
-    moved = {"book/a.ipynb": {restamp.ids(second)[1]: {"absolute": 1.0}}}
-    assert json.loads(records.read_text()) == moved
-    restamp.move_spread(before, now)  # once more changes nothing
-    assert json.loads(records.read_text()) == moved
+def test_guards_count_where_their_error_may_be_caught(trees):
+    caught = "    try:\n        layer = Layer(2, 3, rate=0.1)\n    except ValueError:\n        layer = Layer(3, 3)\n"
+    for tree in trees:
+        path = tree / S
+        path.write_text(path.read_text().replace("    layer = Layer(2, 3, rate=0.1)\n", caught))
+    results = {"made": {"command": "python -m tools.fit", "made_from": stamp(trees[0])}, "row": 1}
+    plant(trees[1], {"benchmarks/results/fit.json": json.dumps(results)})
+    change(
+        trees,
+        L,
+        (
+            "        self.rate = rate\n",
+            "        if rate > 3:\n            raise ValueError\n        self.rate = rate\n",
+        ),
+    )
+    assert again(trees)[0].startswith("left stale: dlbook.layers.Layer.__init__: ")

@@ -273,7 +273,7 @@ def test_parameters_are_counted():
 
 
 def train(model, loss):
-    return train_steps(torch.optim.Adam(model.parameters(), lr=0.01), loss, steps=80)
+    return train_steps(torch.optim.Adam(model.parameters(), lr=0.01), loss, steps=60)
 
 
 @pytest.mark.parametrize("positions", POSITIONS[:3])

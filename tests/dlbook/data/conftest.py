@@ -6,14 +6,8 @@ import threading
 import pytest
 
 from dlbook.data import sources, store
-from dlbook.data.adult import adult
 from dlbook.data.beijing import beijing_pm25
 from tests.dlbook.data.toy import FILES, Server, write_catalog
-
-
-@pytest.fixture(scope="session")
-def adult_parts():
-    return adult()
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from dlbook.data.adult import adult
 from dlbook.data.encoder import TableEncoder, feature_names
 from tests.dlbook.data.examples import table
 
@@ -58,15 +59,16 @@ def test_names_and_unknown_levels():
     assert TableEncoder.fit(table((), [[0, 1]])).transform(table((), [[1, 1]])).tolist() == [[0, 1], [0, 1]]
 
 
-def test_the_encoder_learns_from_training_alone(adult_parts):
-    encoder = TableEncoder.fit(adult_parts.train)
-    encoded = encoder.transform(adult_parts.train)
+def test_the_encoder_learns_from_training_alone():
+    parts = adult()
+    encoder = TableEncoder.fit(parts.train)
+    encoded = encoder.transform(parts.train)
     assert encoded.shape == (26_007, 105) and len(feature_names(encoder)) == 105 and not encoded.isnan().any()
     assert encoded[:, :6].mean(0).abs().max() < 1e-4 and (encoded[:, :6].std(0) - 1).abs().max() < 1e-3
     assert set(encoded[:, 6:].unique().tolist()) == {0, 1}
-    assert encoder.transform(adult_parts.test).shape == (16_281, 105)
-    again = TableEncoder.fit(adult_parts.train).transform(adult_parts.test.choose([5, 3]))
-    assert torch.equal(again, encoder.transform(adult_parts.test)[[5, 3]])
+    assert encoder.transform(parts.test).shape == (16_281, 105)
+    again = TableEncoder.fit(parts.train).transform(parts.test.choose([5, 3]))
+    assert torch.equal(again, encoder.transform(parts.test)[[5, 3]])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from torch.testing import assert_close
 from dlbook.data.series import Scaler, Series, fill_forward, split_by_time, with_calendar
 from tests.dlbook.data.examples import hours, series
 
-
 numbers = st.one_of(st.none(), st.integers(-9, 9))
 
 

@@ -19,6 +19,8 @@ from tests.helpers.inputs import (
     other_shapes,
     other_types,
     poisoned,
+    public_names,
+    tensors_in,
 )
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -77,7 +79,7 @@ def assert_not_finite_or_refused(function, arguments, name, value):
     except ValueError as error:
         assert name in str(error)
     else:
-        assert not all(part.isfinite().all() for part in (found if isinstance(found, tuple) else [found]))
+        assert not all(part.isfinite().all() for part in tensors_in(found))
 
 
 def function(name):
@@ -85,8 +87,7 @@ def function(name):
 
 
 def test_all_augmentations_are_here():
-    public = {name for name, value in vars(augment).items() if callable(value) and value.__module__ == augment.__name__}
-    assert {name for name in public if not name.startswith("_")} - {"Augmented"} == {*AUGMENTATIONS}
+    assert public_names(augment) - {"Augmented"} == {*AUGMENTATIONS}
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
@@ -158,7 +159,7 @@ def test_nothing_is_made_on_another_device(name):
     arguments, _ = AUGMENTATIONS[name]
     moved = {key: value.to("meta") if isinstance(value, torch.Tensor) else value for key, value in arguments.items()}
     found, expected = function(name)(**moved), function(name)(**arguments)
-    for one, other in zip(*(p if isinstance(p, tuple) else (p,) for p in (found, expected)), strict=True):
+    for one, other in zip(tensors_in(found), tensors_in(expected), strict=True):
         assert one.device.type == "meta" and one.shape == other.shape and one.dtype == other.dtype
 
 

@@ -1,7 +1,6 @@
 """Optimisers: equal to PyTorch's and Keras' step for step, and to the printed formulas; schedules too."""
 
 import math
-import os
 
 import pytest
 import torch
@@ -11,8 +10,6 @@ from torch.testing import assert_close
 from dlbook.losses import cross_entropy
 from dlbook.training import optim
 from tests.helpers.equations import equation
-
-os.environ["KERAS_BACKEND"] = "torch"
 
 
 def steps(make, count=25, parameters=2):
