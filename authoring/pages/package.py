@@ -59,6 +59,13 @@ def item(part: griffe.DocstringElement) -> str:
     return f"- `{getattr(part, 'name', part.annotation)}`: {prose(part.description)}"
 
 
+def section_text(thing: griffe.Object, head: str) -> str:
+    """Return what stands in a section of a docstring; griffe would take what is before a colon for a type."""
+    docstring = thing.docstring.value if thing.docstring else ""
+    section = re.search(rf"^{head}:\n((?:[ ]+.*\n?|\n(?=[ ]))+)", docstring, re.M)
+    return section[1] if section else ""
+
+
 def documented(thing: griffe.Object) -> str:
     """Return a docstring as Markdown, "" where there is none.
 
@@ -72,7 +79,7 @@ def documented(thing: griffe.Object) -> str:
         elif section.kind in LISTS:
             found += [f"**{LISTS[section.kind]}**", "\n".join(item(part) for part in section.value)]
         elif section.kind in SINGLE:
-            found.append(f"**{SINGLE[section.kind]}** {prose(section.value[0].description)}")
+            found.append(f"**{SINGLE[section.kind]}** {prose(section_text(thing, SINGLE[section.kind]))}")
         else:
             known = "Args, Attributes, Raises, Returns and Yields"
             raise ValueError(f"a docstring may have {known}: got {section.title or section.kind.value} in {thing.path}")

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from authoring.pages.package import api, index
+from authoring.pages.package import api, documented, index
 from authoring.pages.writing import page_links
 from authoring.public import modules, public
 
@@ -39,3 +39,13 @@ def test_every_public_name_is_there():
     anchors = Counter(re.findall(r"^\((.+)\)=$", whole, re.M))
     assert set(anchors.values()) == {1}, "two names differ in capitals alone: give one another"
     assert set(re.findall(r"\]\(#([^)]+)\)", whole)) <= set(anchors)
+
+
+def test_what_stands_before_a_colon_is_no_type(tmp_path):
+    (tmp_path / "dlbook").mkdir()
+    docstring = (
+        "Return a pair.\n\n    Returns:\n        The sums, and the weights: at least 0,\n        with sum 1.\n    "
+    )
+    (tmp_path / "dlbook" / "__init__.py").write_text(f'def f() -> int:\n    """{docstring}"""\n')
+    (thing,) = public(tmp_path)
+    assert "**Returns** The sums, and the weights: at least 0, with sum 1." in documented(thing)
