@@ -90,10 +90,10 @@ def attentive(vocabulary: int) -> nn.Module:
 
 
 MODELS: dict[str, tuple[Callable[[int], nn.Module], float, dict[str, int]]] = {  # how to make it, rate, epochs
-    "average": (Reader, 3e-3, {"snippets": 5, "english": 3, "chinese": 4}),
-    "cnn": (Convolutional, 1e-3, {"snippets": 4, "english": 3, "chinese": 4}),
-    "lstm": (Recurring, 2e-3, {"snippets": 3, "english": 3, "chinese": 3}),
-    "transformer": (attentive, 1e-3, {"snippets": 3, "english": 2, "chinese": 3}),
+    "average": (Reader, 3e-3, {"snippets": 6, "english": 3, "chinese": 4}),
+    "cnn": (Convolutional, 1e-3, {"snippets": 6, "english": 3, "chinese": 4}),
+    "lstm": (Recurring, 2e-3, {"snippets": 4, "english": 3, "chinese": 3}),
+    "transformer": (attentive, 1e-3, {"snippets": 5, "english": 2, "chinese": 3}),
 }
 
 
