@@ -1,19 +1,21 @@
 """What a result depends on: the definitions that code uses, those that these name, and so on, as syntax trees.
 
 Trees know no comments, blank space, docstrings and annotations; imported names are resolved to what they mean, so that
-a definition may move to another module. For that, a name may be imported with one meaning only in a module. `uses`, for
-notebooks, keeps all else: a cell may show the message of an error. `fingerprint`, for results that take long, adds the
-checksums of the data that is fetched and what modules do when they are imported, and leaves out what cannot change what
-a finished run returned: what LEFT_OUT names, and guards. A guard is
+a definition may move to another module. For that, a module must import a name with one meaning, by an absolute import
+of its own, and not define it too. What modules do when they are imported counts, in its order in each module.
 
-- `assert` with a test that changes nothing; a call of a function check_… or _check_… of ours that changes nothing;
-- `if` or `for` around guards, or around statements that end in a `raise` of one of ERRORS, never in another way;
+`uses`, for notebooks, keeps all else: a cell may show the message of an error. `fingerprint`, for results that take
+long, adds the checksums of the data that is fetched, and leaves out what cannot change what a finished run returned:
+what LEFT_OUT names, the words of errors, what only these and guards read, and guards, which are
 
-if the names that it binds are read in it alone. Code changes nothing if it calls only functions of PURE, by name, and
-functions of ours that change nothing; if it assigns to local names only; and if it does not go through what can be gone
-through only once: an argument annotated as Iterable and the like, or the result of a call that is not of PURE.
-Attributes, operators and `len` are taken to change nothing. Guards count as all else where their error may be caught:
-one `try` or `with` that might, anywhere in what is used, and all guards count.
+- `assert`, and calls of functions check_… or _check_… of ours;
+- `if` and `for` around guards, or around statements that end in a `raise` of one of ERRORS and leave in no other way;
+
+if they change nothing, and what they bind is read in them alone. Code changes nothing if it calls only functions whose
+names are in PURE, and functions of ours that change nothing; if it assigns to local names only; and if it does not go
+through what may be gone through once only: an argument annotated as Iterable and the like, or the result of a call
+that is not in PURE. Attributes, operators and `len` are taken to change nothing, and libraries to catch no error of
+ours. Where one of ours may catch the error of a guard, anywhere in what is used, all guards count, and all words.
 """
 
 import ast
@@ -41,45 +43,30 @@ LEFT_OUT = {  # modules, and definitions and methods by the end of their name
     "dlbook.data.sources": "is where it fetches them from",
     "benchmarks.store.run": "chooses rows, keeps them and writes them, as they were measured",
     "benchmarks.store.load": "reads them",
+    "benchmarks.store.fresh": "reads them, for rows that depend on others of the same code",
 }
 FETCHED = re.compile(r"""\bfetch\(["']([\w-]+)["']""")
 ERRORS = {"ValueError", "TypeError", "FloatingPointError", "PermissionError"}  # of guards: none ends a loop or the like
-OTHER_ERRORS = {
-    "IndexError",
-    "KeyError",
-    "RuntimeError",
-    "FileNotFoundError",
-}  # a handler of these catches none of them
+OTHERS = {"IndexError", "KeyError", "RuntimeError", "FileNotFoundError"}  # a handler of these catches none of them
 STREAMS = {"iter", "map", "zip", "filter", "enumerate", "reversed"}  # give what can be gone through once
-THROUGH = {
-    "iter",
-    "map",
-    "zip",
-    "enumerate",
-    "reversed",
-    "list",
-    "tuple",
-    "set",
-    "dict",
-    "frozenset",
-    "sorted",
-    "Counter",
-} | {*("min", "max", "any", "all", "sum", "prod", "join", "fromkeys")}  # go through their arguments
-PURE_NAMES = """
-    isinstance len type hasattr getattr callable id repr range abs round int float bool str index items values keys get
-    split strip startswith endswith numel dim size tolist item nonzero flatten modules parameters as_tensor equal isqrt
-    isfinite isnan isinf isposinf isneginf isnat argmin amax aminmax gather long arange is_compiling diff flatnonzero datetime64 timedelta64 issubdtype is_floating_point
-    is_complex is_contiguous is_autocast_enabled device signature is_dir exists resolve access open Path chr ord
-    category compile maketrans ProcessPoolExecutor get_context no_grad inference_mode
-    dataclass field property staticmethod classmethod cache wraps overload contextmanager TypeVar
-"""
+THROUGH = """iter map zip enumerate reversed list tuple set dict frozenset sorted Counter min max any all sum prod join
+    fromkeys"""  # go through their arguments
+PURE_NAMES = """isinstance len type hasattr getattr callable id repr range abs round int float bool str chr ord index
+    items values keys split strip startswith endswith numel dim size tolist item nonzero flatten gather long modules
+    parameters argmin amax aminmax as_tensor arange equal isqrt isfinite isnan isinf isposinf isneginf isnat diff device
+    flatnonzero issubdtype datetime64 timedelta64 is_floating_point is_complex is_contiguous is_compiling category
+    is_autocast_enabled signature is_dir exists resolve access Path compile maketrans no_grad inference_mode TypeVar
+    dataclass field property staticmethod classmethod cache wraps overload contextmanager"""
+PURE = ERRORS | {*THROUGH.split(), *PURE_NAMES.split()}
 OPTIONS = {"out", "inplace", "key"}  # keywords with which these are not
-PURE = ERRORS | THROUGH | {*PURE_NAMES.split()}
+CONTEXTS = {"no_grad", "inference_mode", "open", "ProcessPoolExecutor", "ThreadPoolExecutor"}  # these catch no error
 LOUD = (  # kinds of nodes that may change something
     ast.AugAssign | ast.Delete | ast.With | ast.AsyncWith | ast.AsyncFor | ast.AsyncFunctionDef | ast.Match
     | ast.Global | ast.Nonlocal | ast.Import | ast.ImportFrom | ast.Yield | ast.YieldFrom | ast.Await
 )  # fmt: skip
 ONCE = re.compile(r"\b(Iterable|Iterator|Generator)\b")  # an argument that may be gone through once only
+SEEN = {"__init__", "__post_init__", "__call__", "__iter__"}  # methods whose call shows in the code, unlike operators
+LOOKERS = {"locals", "vars", "dir", "eval", "exec"}  # look at names
 MAIN = "__name__ == '__main__'"
 UNREAD = {"ctx", "type_comment", "kind", "type_params"}  # fields of nodes
 
@@ -257,20 +244,17 @@ class Package:
         return found
 
     def statements(self, name: str) -> list[ast.stmt]:
-        """Return the statements that make a definition; those of a module that act, for its name with a dot."""
-        module, _, name = name.rpartition(".")
-        return self.module(module).defined.get(name, []) if name else self.acts(module)
+        """Return the statements that make a definition."""
+        module, _, title = name.rpartition(".")
+        return self.module(module).defined.get(title, [])
 
     def acts(self, module: str) -> list[ast.stmt]:
         """Return the statements at the top of a module that may change something, in order; all of a script."""
-        source = self.module(module)
-        doubt = module == "script" or any(
-            len(nodes) > 1 and not all(isinstance(node, Definition) for node in nodes)
-            for nodes in source.defined.values()
-        )
-        reader = Reader(self, module)
-        acting = lambda node: not reader.quiet(node) or doubt and not isinstance(node, Definition)  # noqa: E731
-        return [node for node in source.body if not is_if(node, MAIN) and acting(node)]
+        source, reader = self.module(module), Reader(self, module)
+        values = [name for name, nodes in source.defined.items() if not all(isinstance(n, Definition) for n in nodes)]
+        doubt = any(len(source.defined[name]) > 1 for name in values)
+        part = [node for node in source.body if module == "script" and not isinstance(node, Definition)]
+        return [n for n in source.body if not is_if(n, MAIN) and (doubt or n in part or not reader.quiet(n))]
 
     def bases(self, name: str) -> list[str]:
         """Return the classes of ours from which a class inherits itself."""
@@ -287,7 +271,10 @@ class Package:
 
     def _read(self, name: str) -> dict[str, list[Term]]:
         """Return the terms of a definition, by method where it is a class ("" for the rest of it)."""
-        module = name.rpartition(".")[0]
+        module, _, title = name.rpartition(".")
+        if not title:
+            acts = [Reader(self, module).statement(node) for node in self.acts(module)]
+            return {"": [("list", *acts)] if acts else []}
         units: dict[str, list[Term]] = {"": []}
         for node in self.statements(name):
             if not isinstance(node, ast.ClassDef):
@@ -314,12 +301,11 @@ class Package:
         return found
 
     def imported_with(self, name: str) -> list[str]:
-        """Return the modules of ours that are imported with that of a definition: those above it and their own imports."""
+        """Return the modules of ours that are imported with that of a definition: those above it, and its imports."""
         module = name.rpartition(".")[0]
         dotted = [module, *self.module(module).imports.values()]
         parts = [name.split(".") for name in dotted]
-        every = {".".join(part[: n + 1]) for part in parts for n in range(len(part))}
-        return sorted(every & {*self.texts})
+        return sorted({".".join(part[: n + 1]) for part in parts for n in range(len(part))} & {*self.texts})
 
     def is_left_out(self, name: str) -> bool:
         """Whether a definition or a method does not count."""
@@ -388,7 +374,8 @@ class Reader:
         self.family = package.family(owner) if owner else ""
         self.fields = bound_in(node.body) if node else set()  # seen in the body of the class alone
         self.scopes: list[Scope] = []
-        self.count, self.me, self.caught = 0, "", False
+        self.count, self.me = 0, ""
+        self.caught = self.hidden = False  # in a try, or a with; in a method that is called without a sign of a call
         self.reads: Counter[str] = Counter()  # in all of the statement
         self.gone: Counter[str] = Counter()  # in what is left out
         self.unread: set[str] = set()  # names that nothing else reads
@@ -410,6 +397,7 @@ class Reader:
         first = [part.arg for part in parameters(node)[:1] if self.owner]
         static = first and (first[0] in bound_in(node.body) or "staticmethod" in map(dotted_name, node.decorator_list))
         self.me = first[0] if first and not static else ""
+        self.hidden = node.name.startswith("__") and node.name not in SEEN
         self.package.catches |= node.name == "__exit__" and any(map(self.swallows, ast.walk(node)))
         while True:  # what is left out may have been all that reads a name
             self.count, self.gone = 0, Counter()
@@ -443,20 +431,14 @@ class Reader:
             case ast.Global() | ast.Nonlocal():
                 return (type(node).__name__, *map(self.local, sorted(node.names)))
             case ast.ExceptHandler():
-                return (
-                    "ExceptHandler",
-                    self.term(node.type),
-                    node.name and self.local(node.name),
-                    self.term(node.body),
-                )
+                name = node.name and self.local(node.name)
+                return ("ExceptHandler", self.term(node.type), name, self.term(node.body))
             case ast.AnnAssign():
                 return self.annotated(node)
-            case ast.Raise(exc=ast.Call(func=kind)) | ast.Raise(exc=kind) if (
-                not self.package.guards and not self.caught
-            ):
+            case ast.Raise(exc=ast.Call(func=kind)) | ast.Raise(exc=kind) if not (self.package.guards or self.caught):
                 self.gone.update(reads(node) - reads(kind) if kind else ())
                 return ("Raise", self.term(kind))  # the kind of an error, not its words
-            case ast.Try() | ast.TryStar() | ast.With():
+            case ast.Try() | ast.TryStar() | ast.With() | ast.AsyncWith():
                 outside, self.caught = self.caught, self.caught or self.may_catch(node)
                 found = self.plain(node)
                 self.caught = outside
@@ -560,8 +542,14 @@ class Reader:
 
     def left_out(self, node: Any) -> bool:
         """Whether a statement of a function does not count: a guard, or an assignment of what guards alone read."""
-        counted = self.package.guards or self.caught or not self.scopes or self.scopes[-1].of_class
-        if counted or not isinstance(node, ast.stmt) or not (isinstance(node, ast.Assign) or is_guard(node)):
+        inside = self.scopes and not self.scopes[-1].of_class
+        counted = self.package.guards or self.caught or self.hidden or LOOKERS & {*self.reads}
+        if (
+            counted
+            or not inside
+            or not isinstance(node, ast.stmt)
+            or not (isinstance(node, ast.Assign) or is_guard(node))
+        ):
             return False
         number, here, bound = self.count, reads(node), bound_in([node])
         alone = {name for name in bound if is_guard(node) and here[name] == self.reads[name]}
@@ -587,12 +575,12 @@ class Reader:
                 library = self.term(function)[0] != "package"
                 if not self.pure(function) or library and OPTIONS & {part.arg for part in node.keywords}:
                     return False
-                through = node.args if function_name(node.func) in THROUGH else []
+                through = node.args if function_name(node.func) in THROUGH.split() else []
             case ast.Attribute(ctx=ast.Store()) | ast.Subscript(ctx=ast.Store()) | ast.Raise():
                 return False
             case ast.comprehension(iter=part) | ast.For(iter=part) | ast.Starred(value=part):
                 through = [part]
-            case ast.Compare() if any(isinstance(part, ast.In | ast.NotIn) for part in node.ops):
+            case ast.Compare() if any(type(part).__name__.endswith("In") for part in node.ops):
                 through = node.comparators
         if isinstance(node, LOUD) or any(isinstance(part, ast.Name) and part.id in self.once for part in through):
             return False
@@ -615,23 +603,29 @@ class Reader:
                 return self.package.changes_nothing(name)
             case ("Attribute", _, ("attribute", "", name)):
                 return name in PURE and name not in self.package.methods
-            case ("attribute", _, name):  # in a class, as a decorator: a property's setter
-                return False
         return False
 
-    def may_catch(self, node: ast.Try | ast.TryStar | ast.With) -> bool:
+    def may_catch(self, node: ast.Try | ast.TryStar | ast.With | ast.AsyncWith) -> bool:
         """Whether a statement may catch the error of a guard; noted for the package if that is in what it calls."""
-        if isinstance(node, ast.With):
+        if isinstance(node, ast.With | ast.AsyncWith):
             calls = [part.context_expr for part in node.items if isinstance(part.context_expr, ast.Call)]
-            known = [self.pure(call.func) or self.term(call.func)[0] == "package" for call in calls]
+            known = [function_name(c.func) in CONTEXTS or self.term(c.func)[0] == "package" for c in calls]
             found = not all(known) or len(known) < len(node.items)
             self.package.catches |= found
             return found
         kinds = [handler.type or ast.Tuple([]) for handler in node.handlers if not only_raises(handler.body)]
         names = [part.elts if isinstance(part, ast.Tuple) else [part] for part in kinds]
-        found = not all(name and {*map(dotted_name, name)} <= OTHER_ERRORS for name in names)
-        self.package.catches |= found and not all(map(self.quiet, node.body))
+        found = not all(name and {*map(dotted_name, name)} <= OTHERS for name in names)
+        self.package.catches |= found and not all(self.quiet(part) and not self.may_call(part) for part in node.body)
         return found
+
+    def may_call(self, node: ast.AST) -> bool:
+        """Whether some code that changes nothing may call what is ours: by name, or by going through it."""
+        if isinstance(node, ast.Call) and self.term(node.func)[0] == "package":
+            return True
+        return isinstance(node, ast.For | ast.comprehension | ast.Starred) or any(
+            map(self.may_call, ast.iter_child_nodes(node))
+        )
 
     def swallows(self, node: ast.AST) -> bool:
         """Whether a part of a method __exit__ may return that an error was dealt with, but one of a class of ours."""
@@ -698,10 +692,10 @@ def describe(package: Package, roots: Iterable[Term]) -> list[str]:
     lasts = Counter(map(last, found))
     short = {name: last(name) if not last(name) or lasts[last(name)] == 1 else name for name in found}
     return sorted(
-        f"{short[name]}{unit and '.'}{unit} = {written(term, short)}"
+        f"{short[name]}{unit and '.'}{unit} = {'; '.join(written(term, short) for term in terms)}"
         for name in found
         for unit, terms in package.read(name).items()
-        for term in terms
+        if terms
     )
 
 

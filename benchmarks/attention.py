@@ -64,13 +64,13 @@ def kept(kind: str, causal: bool, tokens: int) -> int:
     return sum(size for place, size in found.items() if place not in given)
 
 
-def memory(name: str) -> int:
+def memory(name: str) -> int:  # pragma: no cover  (called in another process)
     """Read a line of what Linux tells of this process, in bytes."""
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return 1024 * int(lines[name].split()[0])
 
 
-def growth(kind: str, causal: bool, tokens: int) -> int:
+def growth(kind: str, causal: bool, tokens: int) -> int:  # pragma: no cover  (called in another process)
     """Return by how many bytes this process grows at most, forward and backward; it must be a fresh one."""
     both_ways(kind, causal, 16)()  # loads what is needed
     run = both_ways(kind, causal, tokens)

@@ -83,7 +83,7 @@ model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=
 """
 
 
-def programs() -> dict[str, Any]:
+def programs() -> dict[str, Any]:  # pragma: no cover  (needs TensorFlow, 2 GB)
     """Train the article's program in both, epoch by epoch in turns; return times of an epoch and test accuracies."""
     torch.set_num_threads(THREADS)
     data = fashion_mnist()

@@ -85,7 +85,7 @@ def short(texts: list[list[str]]) -> dict[str, float]:
     return {measure: found[measure] for measure in ("pairs", "similarity")}
 
 
-def gensims(words: list[str], seed: int) -> dict[str, Any]:
+def gensims(words: list[str], seed: int) -> dict[str, Any]:  # pragma: no cover  (needs gensim)
     """Train with gensim in its own process; return CPU seconds, version and quality."""
     folder = ROOT / "_build" / "gensim"
     python = folder / "bin" / "python"
@@ -99,7 +99,7 @@ def gensims(words: list[str], seed: int) -> dict[str, Any]:
     return answer | quality(words, found)
 
 
-def prepare(texts: list[list[str]]) -> None:
+def prepare(texts: list[list[str]]) -> None:  # pragma: no cover  (installs gensim)
     """Install gensim where it is not yet, and put the sentences where its process reads them."""
     folder = ROOT / "_build" / "gensim"
     if not (folder / "bin" / "python").exists():

@@ -39,7 +39,7 @@ def medians(times: list[tuple[float, float]]) -> dict[str, float]:
     }
 
 
-class Keras:
+class Keras:  # pragma: no cover  (needs TensorFlow, 2 GB)
     """A program in TensorFlow's Keras that does what it is told, a line at a time; idle, it takes no time.
 
     TensorFlow is installed into an environment of its own, _build/tensorflow, which takes 2 GB.

@@ -1,20 +1,23 @@
 """Keep results whose code was moved or renamed, not changed: prove that it is the same, and write the new fingerprint.
 
-    python -m benchmarks.restamp REVISION            every file of results/ that was fresh at that revision of git
+    python -m benchmarks.restamp REVISION            every file of results/ that the code at that revision of git made
     python -m benchmarks.restamp REVISION program    this one
 
 Two definitions are the same when their terms are (`authoring.definitions`), and so are all that they use; but names of
 ours may differ, one for one: locals within a function; parameters, and with them keywords of its calls; attributes and
 methods within a class and those that inherit from it; definitions over all modules. Where it is not known whose an
-attribute or a keyword is, all of ours that have it must have renamed it alike. No name may be changed that is also one
-of Python or of a library, that stands in the code as a text, that a dataclass shows, or that a library calls; and none
-at all if the code looks at names (LOOKERS). Data, and what modules do when they are imported, must be the same as text.
+attribute is, all classes of ours that have it must have renamed it alike; the keywords of what is not known stay. A
+method may come or go if nothing names it. Not to be changed are names of Python and of libraries, among them those
+that a library calls; fields of dataclasses, which show them; names that stand in the code as texts given to `getattr`
+and the like, and names in any text if such texts are computed or a call has `**options`; and no name at all if the
+code looks at names (LOOKING). Data, and what modules do when they are imported, must be the same as text.
+
 How a script chooses its rows (`main`, and functions that `main` alone calls) is not measured but read, and so are
-decorators that were added: the command lists these, and wants `--read` from who has read them.
+decorators that were added, and new names of dataclasses: the command lists these, and wants `--read` from who has read
+them.
 """
 
 import argparse
-import ast
 import builtins
 import importlib
 import io
@@ -29,6 +32,7 @@ from typing import Any
 
 from authoring.book import ROOT
 from authoring.definitions import (
+    LOOKERS,
     Package,
     Reader,
     Term,
@@ -55,11 +59,16 @@ for module in ("benchmarks.store", "benchmarks.results"):
         pass
 print(json.dumps({name: fingerprint(Path("benchmarks").resolve() / f"{name}.py") for name in sys.argv[1:]}))
 """
-NAMERS = {"getattr", "setattr", "hasattr", "delattr", "attrgetter", "methodcaller"}  # get names as texts
-LOOKERS = {
-    *("__name__", "__qualname__", "__dict__", "__annotations__", "vars", "locals", "globals", "dir", "eval", "exec"),
-    *("asdict", "astuple", "fields", "signature", "getmembers", "get_type_hints", "getsource"),
+GETTERS = {"getattr", "setattr", "hasattr", "delattr"}
+NAMERS = {  # take the name of an attribute as a text, too, but as their first argument
+    *("attrgetter", "methodcaller", "register_buffer", "register_parameter", "register_module", "add_module"),
+    *("get_buffer", "get_parameter", "get_submodule", "import_module", "__getattribute__"),
 }
+LOOKING = (
+    LOOKERS
+    | {"__name__", "__qualname__", "__dict__", "__annotations__", "globals", "asdict", "astuple"}
+    | {*("fields", "signature", "getmembers", "get_type_hints", "getsource")}
+)
 
 
 class Different(Exception):
@@ -97,13 +106,16 @@ class Comparison:
         self.attributes: dict[str, OneForOne] = {}  # by the old topmost class
         self.parameters: dict[str, OneForOne] = {}  # by the old function or method
         self.locals: dict[int, OneForOne] = {}  # of one function, by scope
-        self.unknown: set[str] = set()  # attributes of objects that are not known
+        self.unknown: set[tuple[str, str]] = set()  # attributes of objects that are not known
+        self.mentioned: set[str] = set()  # all attributes
+        self.alone: set[tuple[str, str]] = set()  # methods, with their classes, that are there only before or only now
+        self.libraries: set[str] = set()  # names in these
         self.keywords: set[tuple[str, str, str]] = set()  # functions, old and new keywords
         self.hooks: dict[str, set[str]] = {}  # attributes that a library knows, by the old topmost class
         self.done: set[str] = set()
         self.waiting: list[tuple[str, str]] = []
         self.added: list[str] = []  # decorators
-        self.texts_given: set[str] = set()  # to functions, which may take them for names of attributes
+        self.texts_given: set[str] = set()  # to GETTERS and NAMERS
         self.shown: set[Any] = set()  # dataclasses and their fields: (class, name)
         self.texts: set[str] = set()  # all of them, any of which may be a name if `computed`
         self.computed = False
@@ -113,7 +125,7 @@ class Comparison:
     def start(self, old: str, new: str) -> None:
         """Note that one definition stands for another; it will be compared."""
         self.definitions.pair(old, new)
-        self.waiting.append((old, new))
+        self.waiting.insert(0 if self.old.family(old) else len(self.waiting), (old, new))  # classes wait for functions
 
     def finish(self) -> None:
         """Compare all that waits, and what comes to light by that."""
@@ -127,8 +139,8 @@ class Comparison:
             if not self.old.statements(old) or not self.new.statements(new):
                 raise Different(f"{old} or {new} is not defined by itself")
             self.units(old, new)
-        for name in self.unknown:
-            self.check_attribute(name)
+        for pair in self.unknown:
+            self.check_attribute(*pair)
         for keyword in self.keywords:
             self.check_keyword(*keyword)
         self.check_names()
@@ -143,25 +155,26 @@ class Comparison:
             if len(self.old.bases(old)) > 1 or len(self.new.bases(new)) > 1:
                 raise Different(f"{old} inherits from two classes of ours")
         self.unit(old, first.pop(""), second.pop(""))
-        for name, partner in self.methods(old, [*first], [*second]):
+        pairs = self.methods(family, [*first], [*second])
+        for name, partner in pairs:
             self.members(family, other).pair(name, partner)
             self.unit(f"{old}.{name}", first[name], second[partner])
+        paired = {name for pair in pairs for name in pair}
+        self.alone |= {(family, name) for name in {*first, *second} - paired}
 
-    def methods(self, owner: str, old: list[str], new: list[str]) -> list[tuple[str, str]]:
+    def methods(self, family: str, old: list[str], new: list[str]) -> list[tuple[str, str]]:
         """Pair methods: those that were found to be the same, those of one name, and the rest in their order."""
-        if len(old) != len(new):
-            raise Different(f"{owner} has methods only before or only now: {', '.join({*old} ^ {*new})}")
-        known = self.attributes[self.old.family(owner)].forth if old else {}
+        known = dict(self.unknown) | (self.attributes[family].forth if family else {})
         forth = {name: known.get(name, name) for name in old if known.get(name, name) in new}
         left = [name for name in old if name not in forth], [name for name in new if name not in forth.values()]
-        return [*forth.items(), *zip(*left, strict=True)]
+        return [*forth.items(), *(zip(*left, strict=True) if len(left[0]) == len(left[1]) else ())]
 
     def unit(self, name: str, old: list[Term], new: list[Term]) -> None:
         """Compare the statements of one function, or of one class without its methods."""
         if len(old) != len(new):
             raise Different(f"{name} is defined {len(old)} times, and now {len(new)} times")
         for first, second in zip(old, new, strict=True):
-            self.locals = {}
+            self.locals, self.name = {}, name
             if first[0] == second[0] == "FunctionDef" and first[3] == ("list",) != second[3]:
                 self.added += [f"@{show(part)} of {name}" for part in second[3][1:]]
                 second = (*second[:3], first[3], *second[4:])
@@ -169,15 +182,11 @@ class Comparison:
                 self.same(first, second)
             except Different as error:
                 raise Different(f"{name}: {error}") from None
-            if first[0] in ("FunctionDef", "AsyncFunctionDef"):
-                pairs = self.parameters[name] = OneForOne("parameter")
-                for (*_, parameter), (*_, partner) in zip(first[6][1:], second[6][1:], strict=True):
-                    pairs.pair(parameter, partner)
             self.any_local |= any(pairs.renamed() for pairs in self.locals.values())
             if first[0] == "ClassDef" and "dataclass" in {last(part[1]) for part in names_of(first[3], "library")}:
                 self.shown |= {part[1:] for part in names_of(first[4], "attribute")}
-                if last(name) != last(self.definitions.forth[name]):
-                    raise Different(f"{name} is a dataclass, which shows its name, and is called otherwise now")
+                if last(name) != last(self.definitions.forth.get(name, name)):
+                    self.added.append(f"that the dataclass {name}, which shows its name, was renamed")
 
     def same(self, old: Any, new: Any) -> None:
         """Compare two terms."""
@@ -201,6 +210,8 @@ class Comparison:
             if old[1] != new[1] and "library" in old[1] + new[1]:
                 raise Different(f"{show(old)} is a keyword of {old[1]}, and now of {new[1]}")
             self.keywords.add((old[1], old[2], new[2]))
+        elif kind == "attribute" and old[1] == new[1]:
+            self.unknown.add((old[2], new[2]))
         elif kind in ("local", "library", "value", "attribute"):
             if old != new:
                 raise Different(f"{show(old)} is now {show(new)}")
@@ -210,37 +221,47 @@ class Comparison:
         else:
             for first, second in zip(old, new, strict=True):
                 self.same(first, second)
+            if kind in ("FunctionDef", "AsyncFunctionDef", "Lambda"):
+                inner = f" {len(self.parameters)}" if old[1] or kind == "Lambda" else ""
+                pairs = self.parameters[self.name + inner] = OneForOne("parameter")
+                for parameter, partner in zip(old[6][1:], new[6][1:], strict=True):
+                    pairs.pair(parameter[-1], partner[-1])
         self.note(old)
         self.note(new)
+        self.mentioned |= {term[2] for term in (old, new) if kind == "attribute"}
 
     def note(self, term: Term) -> None:
         """Note what forbids that names are changed: texts that may be names, and what looks at names."""
-        if term[:2] == ("attribute", ""):
-            self.unknown.add(term[2])
         match term:
             case ("value", text):
                 self.texts.add(text.strip("'\""))
             case ("=", None, _):
                 self.computed = True  # **options, whose names are texts
-            case ("Call", function, arguments, keywords):
-                given = [*arguments[1:], *(part[2] for part in keywords[1:])]
-                self.texts_given |= {part[1].strip("'\"") for part in given if part[0] == "value"}
-                if function[0] == "library" and last(function[1]) in NAMERS:
-                    self.computed |= given[:2][-1][0] != "value"
-            case ("library", name) | ("attribute", _, name) if last(name) in LOOKERS and (
-                term[0] == "library" or name[0] == "_"
+            case ("Call", (*_, called), (_, *given), _) if (
+                last(str(called[-1] if isinstance(called, tuple) else called)) in GETTERS | NAMERS
             ):
-                self.looked = last(name)
+                name = given[1:2] if isinstance(called, str) and last(called) in GETTERS else given[:1]
+                self.texts_given |= {part[1].strip("'\"") for part in name if part[0] == "value"}
+                self.computed |= [part[0] for part in name] != ["value"]
+            case ("library", name):
+                self.libraries.add(name)
+                self.looked = last(name) if last(name) in LOOKING else self.looked
+            case ("attribute", _, name) if name in LOOKING and name[0] == "_":
+                self.looked = name
 
     def members(self, family: str, other: str) -> OneForOne:
         """Return the pairs of attributes of a class."""
         self.definitions.pair(family, other)
         return self.attributes.setdefault(family, OneForOne(f"attribute of {family}:"))
 
-    def check_attribute(self, name: str) -> None:
-        """Refuse an attribute of something unknown if it means another thing of ours now."""
-        if any(pairs.back.get(name, name) != name for pairs in self.attributes.values()):
-            raise Different(f"the attribute {name} kept its name, but another is called so now")
+    def check_attribute(self, old: str, new: str) -> None:
+        """Refuse an attribute of something unknown unless all classes of ours that have it have changed it so."""
+        known = self.attributes.values()
+        if any(pairs.back.get(new, old) != old for pairs in known):
+            raise Different(f"the attribute {old} is now {new}, but another of ours is called so now")
+        sure = all(pairs.allows(old, new) for pairs in known) and any(old in pairs.forth for pairs in known)
+        if old != new and (not sure or library_has({old, new}, self.libraries)):
+            raise Different(f"the attribute {old} is now {new}, which may not be one of ours")
 
     def check_keyword(self, owner: str, old: str, new: str) -> None:
         """Refuse a keyword that is not what its parameter became; of an unknown function, any that may not be."""
@@ -284,6 +305,9 @@ class Comparison:
             fixed = texts if (old, new) not in others else texts | self.texts_given
             if {old, new} & fixed or old.startswith("__") or new.startswith("__"):
                 raise Different(f"{old} is now {new}, but stands in the code as a text, or Python knows it by its name")
+        for family, name in self.alone:
+            if name in self.mentioned | self.texts | self.hooks[family] or name.startswith("__"):
+                raise Different(f"{family}.{name} is there only before or only now, and may be called")
         if self.looked and (parameters or others or self.any_local):
             raise Different(f"names changed, and {self.looked} looks at names")
 
@@ -297,6 +321,17 @@ def hooks_of(head: list[Term]) -> set[str]:
             base = getattr(importlib.import_module(module), name, None) if module else getattr(builtins, name, None)
             found |= {*dir(base)}
     return found
+
+
+def library_has(both: set[str], dotted: set[str]) -> bool:
+    """Whether something in the modules of some names, or one of Python's own types, has both of two attributes."""
+    modules = {builtins}
+    for front in {name.rpartition(".")[0] for name in dotted} - {""}:
+        try:
+            modules.add(importlib.import_module(front))
+        except ImportError:
+            continue  # a class, whose module another name brings in
+    return any(both <= {*dir(thing)} for module in modules for thing in vars(module).values())
 
 
 def show(term: Any) -> str:
@@ -347,16 +382,25 @@ def imported_acts(package: Package) -> list[str]:
     return sorted(written(term, {}) for name in names for term in package.read(name)[""])
 
 
-def restamp(name: str, before: Path, revision: str, fresh: str, have_read: bool, root: Path = ROOT) -> str:
-    """Write the new fingerprint into the results of a script if it is proven to be the same; return what was found."""
+def restamp(name: str, before: Path, revision: str, then: str, have_read: bool, root: Path = ROOT) -> str:
+    """Write the new fingerprint into results if the code is proven to be the same; return what was found.
+
+    Args:
+        name: of the script.
+        before: the tree at a revision.
+        revision: its number.
+        then: the fingerprint of the script there, as it was written there.
+        have_read: whether what is not proven but read was read.
+        root: the tree now.
+    """
     path = root / "benchmarks" / "results" / f"{name}.json"
     results = json.loads(path.read_text(encoding="utf-8"))
     made, script = results["made"], root / "benchmarks" / f"{name}.py"
     now = fingerprint(script, root)
     if made["made_from"] == now:
         return "fresh already"
-    if made["made_from"] != fresh:
-        return f"left stale: it was not fresh at {revision}"
+    if made["made_from"] != then:
+        return f"left stale: it was not made by the code at {revision}"
     try:
         unread = compare(name, before, root)
     except Different as error:
@@ -400,9 +444,7 @@ def main(arguments: list[str] | None = None) -> None:
         command = [sys.executable, "-c", ASK, *there]
         done = subprocess.run(command, cwd=before, check=True, capture_output=True, text=True)
         for name, old in json.loads(done.stdout).items():
-            stored = json.loads((before / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
-            fresh = old if stored["made"]["made_from"] == old else ""
-            print(f"{name}: {restamp(name, before, revision, fresh, options.read)}", flush=True)
+            print(f"{name}: {restamp(name, before, revision, old, options.read)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def hourly() -> tuple[list[Tensor], list[Tensor]]:
     return [parts[0].inputs, parts[0].targets], [parts[1].inputs, parts[1].targets]
 
 
-def programs(threads: int) -> dict[str, Any]:
+def programs(threads: int) -> dict[str, Any]:  # pragma: no cover  (needs TensorFlow, 2 GB)
     """Train the article's program in both, epoch by epoch in turns; return times of an epoch and validation errors."""
     torch.set_num_threads(threads)
     training, validation = hourly()

@@ -1,7 +1,8 @@
 """Measure what is missing of a script's results, and keep it with the command, the versions and a fingerprint.
 
 A row is kept as long as the code that made it is the same (`authoring.definitions.fingerprint`); rows made by other
-code are dropped, and never passed off as new.
+code are dropped, and never passed off as new. Rows of one file are of one machine and one version of Python and torch:
+where these differ, nothing is measured until the file is removed.
 """
 
 import argparse
@@ -52,21 +53,35 @@ def run(
     parser.add_argument("rows", nargs="*", choices=["missing", *rows], default="missing", metavar="row", help=listed)
     asked = parser.parse_args(arguments).rows
     torch.set_num_threads(1)
-    for name in asked if "missing" not in asked else [name for name in rows if name not in _kept(path.stem, made)]:
+    kept = _kept(path.stem, made)
+    for name in asked if "missing" not in asked else [name for name in rows if name not in kept]:
         start = time.perf_counter()
         found = rows[name]()
         print(f"{name} ({time.perf_counter() - start:.0f} s): {json.dumps(found)}", flush=True)
         kept = _kept(path.stem, made) | {name: found}  # read anew: another process may measure other rows
         ordered = {name: kept[name] for name in rows if name in kept}
         RESULTS.mkdir(exist_ok=True)
-        text = json.dumps({"made": made, **ordered, **sum_up(ordered)}, indent=1) + "\n"
-        (RESULTS / f"{path.stem}.json").write_text(text, encoding="utf-8")
+        whole = RESULTS / f"{path.stem}.json.part"  # moved when it is complete, so that no row is lost
+        whole.write_text(json.dumps({"made": made, **ordered, **sum_up(ordered)}, indent=1) + "\n", encoding="utf-8")
+        whole.replace(RESULTS / f"{path.stem}.json")
 
 
 def _kept(name: str, made: dict[str, str]) -> dict[str, Any]:
-    """Return the stored results of a script if the very code made them that would measure now."""
+    """Return the stored results of a script if the very code made them that would measure now, else none.
+
+    Raises:
+        ValueError: That code made them, but on another machine, or with another Python or torch.
+    """
     stored = load(name) if (RESULTS / f"{name}.json").is_file() else {"made": {}}
-    return stored if stored.pop("made").get("made_from") == made["made_from"] else {}
+    before = stored.pop("made")
+    if before.get("made_from") != made["made_from"]:
+        return {}
+    for part in ("python", "torch", "processor"):
+        if part in made and before[part] != made[part]:
+            path = f"benchmarks/results/{name}.json"
+            raise ValueError(f"{path} must be removed to measure here: its {part} is {before[part]}, not {made[part]}")
+    made |= {part: before[part] for part in ("restamped",) if part in before}
+    return stored
 
 
 def load(name: str) -> dict[str, Any]:

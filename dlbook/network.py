@@ -1,7 +1,7 @@
 """Dense layers: initialisation, forward and backward pass by hand, dropout, the MLP."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -213,9 +213,9 @@ class MLP(nn.Module):
         return self.layers[-1](a)
 
 
-def _check_examples(x: Tensor, layers: Iterable[Any]) -> None:
+def _check_examples(x: Tensor, layers: nn.ModuleList) -> None:
     """Refuse examples that the first of some layers cannot take."""
-    first = next(iter(layers))
+    first: Any = layers[0]
     check_features("x", x, first.weight, first=1)
 
 

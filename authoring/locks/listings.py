@@ -68,6 +68,8 @@ def shorten(text: str) -> str:
     """Take the checks of arguments, and what is only made for these, out of a source."""
     tree = ast.parse(text)
     guards = [node for node in ast.walk(tree) if isinstance(node, ast.stmt) and is_guard(node)]
+    inner = {part for guard in guards for part in ast.walk(guard) if part is not guard}
+    guards = [guard for guard in guards if guard not in inner]
     read, by_guards = reads(tree), reads(ast.Module(guards, []))
     gone = [guard for guard in guards if all(read[name] == by_guards[name] for name in names_set(guard))]
     only_checked = {name for name, times in by_guards.items() if read[name] == times}
@@ -80,10 +82,11 @@ def shorten(text: str) -> str:
     return subprocess.run(formatter, input=kept, capture_output=True, check=True, encoding="utf-8").stdout.strip()
 
 
-def names_set(node: ast.AST) -> list[str]:
-    """Return the names that a piece of code sets."""
-    names = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
-    return [name.id for name in names if isinstance(name.ctx, ast.Store)]
+def names_set(node: ast.AST) -> set[str]:
+    """Return the names that an assignment sets, or that a statement sets in passing, by :=."""
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    targets += [part.target for part in ast.walk(node) if isinstance(part, ast.NamedExpr)]
+    return {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
 
 
 def listed(nb: NotebookNode) -> list[tuple[NotebookNode, str, bool]]:

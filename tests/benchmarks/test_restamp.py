@@ -1,6 +1,7 @@
 """Results keep their stamp when code moved or was renamed, and only then: planted differences must be found."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -218,7 +219,7 @@ def test_a_definition_may_move(trees):
 def test_results_that_were_stale_stay_so(trees):
     change(trees, L, ("kept", "weighted"))
     said = restamp.restamp("fit", trees[0], "abc123", "", False, trees[1])
-    assert said == "left stale: it was not fresh at abc123"
+    assert said == "left stale: it was not made by the code at abc123"
 
 
 def test_a_changed_main_must_be_read(trees):
@@ -267,3 +268,24 @@ def test_guards_count_where_their_error_may_be_caught(trees):
         ),
     )
     assert again(trees)[0].startswith("left stale: dlbook.layers.Layer.__init__: ")
+
+
+def test_the_command(tmp_path, monkeypatch, capsys):
+    files = {
+        "benchmarks/store.py": "def fingerprint(path):\n    return f'stamp of {path.stem}'\n",
+        "benchmarks/__init__.py": "",
+        **{f"benchmarks/{name}.py": "" for name in ("one", "two")},
+        **{f"benchmarks/results/{name}.json": "{}" for name in ("one", "two")},
+    }
+    plant(tmp_path, files)
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "all"]):
+        who = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *who, *command], cwd=tmp_path, check=True)
+    plant(tmp_path, {"benchmarks/three.py": "", "benchmarks/results/three.json": "{}"})
+    monkeypatch.setattr(restamp, "ROOT", tmp_path)
+    monkeypatch.setattr(restamp, "RESULTS", tmp_path / "benchmarks" / "results")
+    monkeypatch.setattr(restamp, "restamp", lambda name, before, revision, then, read: f"{then}, {read}")
+    restamp.main(["HEAD"])
+    assert capsys.readouterr().out == "one: stamp of one, False\ntwo: stamp of two, False\n"
+    restamp.main(["HEAD", "one", "--read"])
+    assert capsys.readouterr().out == "one: stamp of one, True\n"

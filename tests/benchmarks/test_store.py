@@ -55,8 +55,8 @@ def test_what_is_missing_is_measured_and_stored(script):
     assert found["made"]["command"] == "python -m benchmarks.timing"
     assert found["made"]["made_from"] == fingerprint(script)
     assert found["made"]["processor"].endswith(", two threads")
-    assert measure(script)[0] == []
-    measured, found = measure(script, names=("zero", "one", "two"))
+    assert measure(script, threads="two threads")[0] == []
+    measured, found = measure(script, names=("zero", "one", "two"), threads="two threads")
     assert measured == ["zero"] and list(found) == ["made", "zero", "one", "two"]
 
 
@@ -78,6 +78,38 @@ def test_rows_of_the_same_code_are_kept(script):
     measure(script)
     script.write_text(script.read_text().replace("RATE = 1", "RATE = 1  # a remark"))
     assert measure(script)[0] == []
+
+
+@pytest.mark.parametrize("part", ["python", "torch", "processor"])
+def test_rows_of_two_machines_are_not_mixed(script, part):
+    measure(script)
+    path = store.RESULTS / "timing.json"
+    results = json.loads(path.read_text())
+    results["made"][part] = "another"
+    path.write_text(json.dumps(results))
+    with pytest.raises(ValueError, match=f"timing.json must be removed to measure here: its {part} is another, not "):
+        measure(script, "two")
+    assert json.loads(path.read_text()) == results and store.fresh(str(script))["one"] == {"value": 1}
+    script.write_text("RATE = 2\n")  # other code: all rows are measured
+    assert measure(script)[0] == ["one", "two"]
+
+
+def test_what_was_restamped_says_so_after_more_was_measured(script):
+    measure(script, "one")
+    path = store.RESULTS / "timing.json"
+    results = json.loads(path.read_text())
+    results["made"]["restamped"] = "the same code as at abc123"
+    path.write_text(json.dumps(results))
+    assert measure(script)[1]["made"]["restamped"] == "the same code as at abc123"
+    script.write_text("RATE = 2\n")
+    assert "restamped" not in measure(script)[1]["made"]
+
+
+def test_a_row_that_cannot_be_written_loses_none(script):
+    measure(script)
+    with pytest.raises(TypeError):
+        store.run(str(script), {"one": lambda: 1, "two": lambda: {1, 2}}, ["two"])
+    assert store.load("timing")["two"] == {"value": 2}
 
 
 def test_rows_are_stored_one_by_one(script):
