@@ -6,6 +6,7 @@ begins with `# Listing, shortened: …` also leaves out the checks of arguments 
 """
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -64,6 +65,7 @@ def listing(name: str, root: Path = ROOT, short: bool = False) -> str:
     return text
 
 
+@functools.cache  # several locks ask for each listing, and the formatter is a process of its own
 def shorten(text: str) -> str:
     """Take the checks of arguments, and what is only made for these, out of a source."""
     tree = ast.parse(text)

@@ -14,6 +14,9 @@ from benchmarks import (
     translation,
 )
 
+# As the scripts run: beartype would look at each of a hundred thousand sentences.
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 
 def test_program():
     stored = store.load("program")["linear"]["test_accuracy"]["values"][0]

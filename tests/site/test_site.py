@@ -145,20 +145,14 @@ def visit(context: BrowserContext, base: str, path: str) -> tuple[Page, list[str
 def test_page(name: str, site: str, context: BrowserContext) -> None:
     page, found = visit(context, site, f"{name}.html")
     assert not found, "\n".join(found)
-    source = pages()[name][0].read_text(encoding="utf-8")
+    source, number = pages()[name][0].read_text(encoding="utf-8"), pages()[name][1]
     if source.count("$$") > 1:
         assert page.locator(".bd-article mjx-container").count() > 0, "no formula found on a page that has some"
     if '"image/png"' in source:
         assert page.locator(".bd-article .cell_output img").count() > 0, "no figure found on a page that has some"
-
-
-@pytest.mark.parametrize("name", pages())
-def test_numbers(name: str, site: str, context: BrowserContext) -> None:
-    """The chapter is numbered, in its title and in the sidebar; headings inside it are not."""
-    page = context.new_page()
-    page.goto(f"{site}{name}.html")
+    page.set_viewport_size(DESKTOP)  # where the sidebar shows
+    # A chapter is numbered, in its title and in the sidebar; headings inside it are not.
     assert page.locator(".bd-article h1").count() == 1
-    number = pages()[name][1]
     title = (page.locator(".bd-article h1").text_content() or "").removesuffix("#")
     assert title.startswith(f"{number}. " if number else "")
     inside = page.locator(".bd-article :is(h2, h3, h4), .bd-sidebar-secondary .toc-entry a").all_inner_texts()
