@@ -48,15 +48,12 @@ def renumber(text: str, values: dict[str, float]) -> tuple[str, list[str]]:
     lines = []
 
     def mend(found: re.Match[str]) -> str:
-        expression, _, tolerance = (" ".join(part.split()) for part in found["body"].partition("±"))
+        expression = " ".join(found["body"].partition("±")[0].split())
         if expression not in values:
             return found[0]
-        number = found["number"].replace(",", "").replace("−", "-")
-        half = 0.5 * 10 ** -len(number.lower().partition("e")[0].partition(".")[2])
-        within = float(tolerance) if tolerance else half * 10 ** int(number.lower().partition("e")[2] or "0")
-        if abs(values[expression] - float(number)) <= within * (1 + 1e-9):
-            return found[0]
         new = printed(values[expression], found["number"])
+        if new == found["number"]:  # within ± is not enough: after a change, the text would keep what is no longer so
+            return found[0]
         around = numbers.COMMENT.sub("", text[max(0, found.start() - 80) : found.end() + 60])
         lines.append(f"{found['number']} -> {new}: … {' '.join(around.split())} …")
         return new + found[0][len(found["number"]) :]
