@@ -1,4 +1,6 @@
-r"""Each display equation has a \tag, and each tag a test that evaluates it as printed and rejects a wrong variant.
+r"""Each display equation has a \tag, and each tag a test that executes it from its page and rejects wrong variants.
+
+`@executed(tag, of=…)` evaluates the LaTeX of the page, and the wrong variants that the machine makes of it.
 
 `python -m authoring.locks.equations` prints which tag is on which page, what of the package it describes, and its test.
 """
@@ -7,14 +9,16 @@ import ast
 import re
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
-from authoring.book import ROOT, markdown, pages
+from authoring.book import ROOT, markdown, notebooks, pages
 from authoring.definitions import Definition
 from authoring.locks import unseen
 from authoring.locks.listings import locate
 
 CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]+`", re.M | re.S)
 DISPLAY = re.compile(r"\$\$(.+?)\$\$(?:\s*<!--\s*derivation of (\S+)\s*-->)?", re.S)
+TAG = re.compile(r"\\tag\{(.+?)\}")
 BARE = re.compile(r"\\begin\{(?:equation|align|gather|multline)\*?\}|\\\[")
 
 
@@ -25,7 +29,7 @@ def displayed(root: Path = ROOT) -> tuple[dict[str, str], list[str]]:
     for page, (path, number) in pages(root).items():
         plain = CODE.sub("`", markdown(path)) if path.suffix == ".ipynb" else ""
         for formula, origin in DISPLAY.findall(plain):
-            tags = re.findall(r"\\tag\{(.+?)\}", formula)
+            tags = TAG.findall(formula)
             where = f"{page}, {' '.join(formula.split())}"
             if origin and not tags:
                 derivations.append((origin, f"{where}: is derived from {origin}, which must be in the book"))
@@ -41,36 +45,62 @@ def displayed(root: Path = ROOT) -> tuple[dict[str, str], list[str]]:
     return found, wrong + [fault for origin, fault in derivations if origin not in found]
 
 
-def proofs(root: Path = ROOT) -> tuple[list[tuple[str, str, str]], list[str]]:
-    """Return (tag, of, test) for each test of an equation, found by its decorator, and what is wrong with these."""
+def formulas(root: Path = ROOT) -> dict[str, str]:
+    """Return the formula of each tag, as it stands in its chapter."""
+    found = {}
+    for path in notebooks(root):
+        for formula, _ in DISPLAY.findall(CODE.sub("`", markdown(path))):
+            for tag in TAG.findall(formula):
+                found[tag] = re.sub(r"^> ?", "", formula, flags=re.M).strip()
+    return found
+
+
+class Proof(NamedTuple):
+    """A test of an equation: its tag, what it describes, and where the test is."""
+
+    tag: str
+    of: str
+    test: str
+
+
+def proofs(root: Path = ROOT) -> tuple[list[Proof], list[str]]:
+    """Return each test of an equation, found by its decorator, and what is wrong with these."""
     found, wrong = [], []
     for path in sorted((root / "tests").rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             for call in node.decorator_list if isinstance(node, Definition) else []:
-                if not isinstance(call, ast.Call) or not ast.unparse(call.func).endswith("equation"):
+                kind = ast.unparse(call.func).rpartition(".")[2] if isinstance(call, ast.Call) else ""
+                if not isinstance(call, ast.Call) or kind not in ("executed", "equation"):
                     continue
                 test = f"{path.relative_to(root).as_posix()}::{node.name}"  # type: ignore[attr-defined]
-                tag, of = ([ast.literal_eval(argument) for argument in call.args[:2]] + ["", ""])[:2]
-                found.append((tag, of, test))
-                if not isinstance(call.func, ast.Name) or len(call.args) < 4:
-                    wrong.append(f"{test}: must be decorated @equation(tag, of, printed, wrong, …)")
+                given = dict(zip(("tag", "of"), call.args, strict=False))
+                given |= {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
+                tag, of = (literal(given.get(name)) for name in ("tag", "of"))
+                found.append(Proof(tag or "", of or "", test))
+                if ast.unparse(call.func) != "executed" or tag is None or of is None:
+                    wrong.append(f"{test}: must be decorated @executed(tag, of=…)")
                 try:
-                    locate(of, root)
+                    locate(of or "", root)
                 except ValueError as error:
                     wrong.append(f"{test}: {error}")
     return found, wrong
 
 
-def ledger(root: Path = ROOT) -> tuple[list[tuple[str, str, str, str]], list[str]]:
-    """Return (tag, page, of, test) for each test of an equation, in the order of the book, and all that is wrong."""
+def literal(node: ast.expr | None) -> str | None:
+    """Return the text that stands in the code, None if there is none."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def ledger(root: Path = ROOT) -> tuple[list[tuple[str, str, Proof]], list[str]]:
+    """Return (tag, page, proof) for each test of an equation, in the order of the book, and all that is wrong."""
     pages_of, wrong = displayed(root)
     tests, more = proofs(root)
-    untested = sorted(pages_of.keys() - {tag for tag, _, _ in tests})
-    wrong += [f"{pages_of[tag]}: equation {tag} must have a test decorated @equation({tag!r}, …)" for tag in untested]
+    untested = sorted(pages_of.keys() - {proof.tag for proof in tests})
+    wrong += [f"{pages_of[tag]}: equation {tag} must have a test decorated @executed({tag!r}, …)" for tag in untested]
     sections = {number for _, number in pages(root).values()}  # a test may be written before its section
-    extra = [(tag, test) for tag, _, test in tests if tag not in pages_of and tag[:-1] in sections]
-    wrong += [f"{test}: equation {tag} must be in the book" for tag, test in extra]
-    rows = [(tag, page, of, test) for tag, page in pages_of.items() for other, of, test in tests if other == tag]
+    extra = [proof for proof in tests if proof.tag not in pages_of and proof.tag[:-1] in sections]
+    wrong += [f"{proof.test}: equation {proof.tag} must be in the book" for proof in extra]
+    rows = [(tag, page, proof) for tag, page in pages_of.items() for proof in tests if proof.tag == tag]
     return rows, wrong + more
 
 
@@ -86,8 +116,8 @@ def faults(root: Path = ROOT) -> list[str]:
 def main(root: Path = ROOT) -> int:
     """Print the ledger and what is wrong; return the exit status."""
     rows, wrong = ledger(root)
-    for tag, page, of, test in rows:
-        print(f"{tag:8} {page:32} {of:40} {test}")
+    for tag, page, proof in rows:
+        print(f"{tag:8} {page:32} {proof.of:40} {proof.test}")
     for fault in wrong:
         print(fault)
     return 1 if wrong else 0

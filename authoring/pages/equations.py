@@ -1,23 +1,12 @@
 """The page of equations: each numbered formula, what of the package it describes, and the test that compares both."""
 
-import re
 from pathlib import Path
 
-from authoring.book import ROOT, markdown, notebooks, pages
-from authoring.locks.equations import CODE, DISPLAY, ledger
+from authoring.book import ROOT, pages
+from authoring.locks.equations import formulas, ledger
 from authoring.locks.listings import locate
 from authoring.pages.writing import code, link, page_links
 from authoring.public import public
-
-
-def formulas(root: Path = ROOT) -> dict[str, str]:
-    """Return the formula of each tag, as it stands in its chapter."""
-    found = {}
-    for path in notebooks(root):
-        for formula, _ in DISPLAY.findall(CODE.sub("`", markdown(path))):
-            for tag in re.findall(r"\\tag\{(.+?)\}", formula):
-                found[tag] = re.sub(r"^> ?", "", formula, flags=re.M).strip()
-    return found
 
 
 def definition(name: str, root: Path = ROOT) -> tuple[str, str]:
@@ -31,16 +20,16 @@ def equations(root: Path = ROOT) -> str:
     written, links, names = formulas(root), page_links(root), public(root)
     rows, _ = ledger(root)
     parts, before = [], ("", "")
-    for tag, page, of, test in rows:
+    for tag, page, proof in rows:
         if page != before[0]:
             number = pages(root)[page][1]
             parts.append(f"## Section {number}: {links[page].replace(f'[{number} ', '[')}")
         if tag != before[1]:
             parts.append(f"$$\n{written[tag]}\n$$")
-        described = link(of, names)
+        described = link(proof.of, names)
         if described.startswith("`"):
-            described = f"[{described}]({definition(of, root)[1]})"
-        name, address = definition(test.replace(".py::", ".").replace("/", "."), root)
-        parts.append(f"{described}, compared by [`{name}`]({address})")
+            described = f"[{described}]({definition(proof.of, root)[1]})"
+        name, address = definition(proof.test.replace(".py::", ".").replace("/", "."), root)
+        parts.append(f"{described}, executed from its page and compared by [`{name}`]({address})")
         before = page, tag
     return "\n\n".join(parts)

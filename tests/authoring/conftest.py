@@ -118,7 +118,7 @@ $$
 
 - [Attention](https://arxiv.org/pdf/1706.03762v2), under [a licence](https://creativecommons.org/licenses/by/4.0/).
 """
-TEST = '@equation("1.1a", "dlbook.layers.Dense.forward", printed, wrong)\ndef test_it(formula): ...\n'
+TEST = '@executed("1.1a", of="dlbook.layers.Dense.forward")\ndef test_it(formula): ...\n'
 MADE = {"command": "python -m benchmarks.fit", "python": "3", "torch": "2", "processor": "x86_64, one thread"}
 FIT = {
     "made": MADE,

@@ -7,7 +7,7 @@ from scipy.stats import t
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
 from benchmarks import store, tabular
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
 
 
 @pytest.fixture(scope="module")
@@ -48,32 +48,17 @@ def test_the_curve(stored):
         assert losses == sorted(losses, reverse=True)  # more rows never hurt
 
 
-def printed(d, n_test, n_train):
-    n = len(d)
-    mean = sum(d) / n
-    variance = sum((x - mean) ** 2 for x in d) / (n - 1)
-    return mean, t.ppf(0.975, n - 1) * ((1 / n + n_test / n_train) * variance) ** 0.5
-
-
-def as_if_independent(d, n_test, n_train):
-    return printed(d, 0, n_train)
-
-
-def of_the_population(d, n_test, n_train):
-    mean, half = printed(d, n_test, n_train)
-    return mean, half * ((len(d) - 1) / len(d)) ** 0.5
-
-
-def turned(d, n_test, n_train):
-    return printed(d, n_train, n_test)
-
-
-@equation("6.1a", "benchmarks.tabular.interval", printed, as_if_independent, of_the_population, turned)
+@executed("6.1a", of="benchmarks.tabular.interval")
 def test_interval(formula):
-    for differences in ([1.0, 2.5, -1.0, 4.0, 3.0], [10.0, 30.0]):
-        mean, half = formula(differences, 840, 2_520)
+    for differences in ([100.0, 250.0, -100.0, 400.0, 300.0], [1000.0, 3000.0, 1500.0]):
+        names = {"d": differences, "J": len(differences), "n_test": 840, "n_train": 2_520}
+        printed = formula(names | {"t": lambda freedom: t.ppf(0.975, freedom)})
         found = tabular.interval(differences, 840 / 2_520)
-        assert found == pytest.approx({"mean": mean, "low": mean - half, "high": mean + half}, abs=1e-4)
+        assert printed["bar_d"] == pytest.approx(found["mean"], abs=1e-4)
+        assert printed["value"] == pytest.approx(np.array([found["low"], found["high"]]), abs=1e-4)
+
+
+def test_a_third_is_the_ratio():
     assert tabular.interval([1.0, 2.0]) == tabular.interval([1.0, 2.0], 1 / 3)
 
 

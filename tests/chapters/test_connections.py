@@ -1,101 +1,71 @@
 """What an architecture assumes: dense layers with permuted, tied or repeated weights, as the chapter prints them."""
 
-import math
-
+import numpy as np
 import torch
-from torch import nn
+from torch.func import functional_call
 from torch.testing import assert_close
 
 from dlbook.attention import MultiHeadAttention, RotarySelfAttention
 from dlbook.conv import conv2d
 from dlbook.network import MLP
 from dlbook.recurrent import RNNCell
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
 from tests.helpers.references import random, tensor
 
 ORDER = [2, 0, 3, 1]  # not its own inverse
-INVERSE = [ORDER.index(j) for j in range(4)]
+PI = {1: 3, 2: 1, 3: 4, 4: 2}.__getitem__  # the same, counted from 1
 
 
-@equation(
-    "2a",
-    "dlbook.network.MLP",
-    lambda w: [[row[ORDER[j]] for j in range(4)] for row in w],
-    lambda w: [[row[INVERSE[j]] for j in range(4)] for row in w],  # permuted the other way
-    lambda w: w,  # not permuted
-    lambda w: [w[ORDER[i]] for i in range(4)],  # the rows: units instead of inputs
-)
+@executed("2a", of="dlbook.network.MLP", same={r"W_{i \pi(j)} instead of w_{i \pi(j)}": "W is the matrix of all w_ij"})
 def test_a_dense_network_does_not_see_the_order_of_its_inputs(formula):
-    torch.manual_seed(0)
-    network, other = MLP([4, 4, 3]).double(), MLP([4, 4, 3]).double()
-    other.load_state_dict(network.state_dict())
-    other.layers[0].weight = nn.Parameter(tensor(formula(network.layers[0].weight.tolist())))
-    x = random(5, 4)
-    moved = tensor([[row[ORDER[j]] for j in range(4)] for row in x.tolist()])
-    assert_close(other(moved), network(x))
+    network, x, P = MLP([4, 5, 3]).double(), random(4), torch.eye(4)[ORDER]
+    W = network.layers[0].weight.detach()
+
+    def f(x, W):
+        return functional_call(network, {"layers.0.weight": tensor(W)}, tensor(x)[None])[0]
+
+    names = {"f": f, "P": P, "x": x, "W": W, "w": W, "pi": PI}
+    found = formula(names, {"i": 5, "j": 4}, sides=True)
+    for sides, expected in zip(found.values(), (network(x[None])[0], x[ORDER], W[:, ORDER]), strict=True):
+        for side in sides:
+            assert_close(tensor(side), expected)
 
 
-def banded(w, n):
-    k = len(w)
-
-    def entry(i, j):  # i and j count from 1, as in the book
-        return w[j - i] if 1 <= j - i + 1 <= k else 0
-
-    return [[entry(i, j) for j in range(1, n + 1)] for i in range(1, n - k + 2)]
-
-
-@equation(
-    "2b",
-    "dlbook.conv.conv2d",
-    banded,
-    lambda w, n: banded(w[::-1], n),  # the kernel turned over: a convolution of mathematics
-    lambda w, n: [[0, *row[:-1]] for row in banded(w, n)],  # an index shift
-    lambda w, n: [[w[0] if v else 0 for v in row] for row in banded(w, n)],  # one weight for all
-)
+@executed("2b", of="dlbook.conv.conv2d")
 def test_a_convolution_is_a_dense_layer_with_tied_weights(formula):
-    torch.manual_seed(0)
     w, x = random(3), random(7)
-    V = formula(w.tolist(), 7)
-    y = [sum(V[i][j] * x[j].item() for j in range(7)) for i in range(5)]
-    assert_close(conv2d(x.view(1, 1, 1, 7), w.view(1, 1, 1, 3)).flatten(), tensor(y))
+    found = formula({"w": w, "x": x, "k": 3}, {"i": 5, "j": 7})
+
+    def convolved(rows):
+        return conv2d(rows[:, None, None], w[None, None, None])[:, 0, 0]
+
+    assert_close(tensor(found["y"]), convolved(x[None])[0])
+    assert_close(tensor(found["V"]).T, convolved(torch.eye(7).double()))
 
 
-@equation(
-    "2c",
-    "dlbook.recurrent.RNNCell",
-    lambda w, t, u, s, j: w[u][j] if s == t else 0,
-    lambda w, t, u, s, j: w[j][u] if s == t else 0,  # a transpose
-    lambda w, t, u, s, j: w[u][j],  # every step sees all
-    lambda w, t, u, s, j: w[u][j] if s == t - 1 else 0,  # an index shift
-)
+@executed("2c", of="dlbook.recurrent.RNNCell")
 def test_a_recurrent_layer_repeats_one_block(formula):
-    torch.manual_seed(0)
-    cell, x, units = RNNCell(3, 3).double(), random(4, 3), range(3)
-    w = cell.weight_ih.tolist()
-    z = [
-        [sum(formula(w, t, u, s, j) * x[s, j].item() for s in range(4) for j in range(3)) for u in units]
-        for t in range(4)
-    ]
+    cell, x = RNNCell(3, 2).double(), random(4, 3)
     assert not cell.bias_ih.any()
-    assert_close(cell.project(x), tensor(z))
-    h = [0.0] * 3
+    found = formula({"w": cell.weight_ih, "x": x}, {"t": 4, "u": 2, "s": 4, "j": 3})
+    z = tensor(found["z"])
+    assert_close(z, cell.project(x))
+    of_each = cell.project(torch.eye(12).double().view(12, 4, 3))  # (step and number, step, unit)
+    assert_close(tensor(found["V"]), of_each.permute(1, 2, 0).unflatten(2, (4, 3)))
+    state = torch.zeros(1, 2).double()
     for t in range(4):  # and the state is all that joins the steps
-        (state,) = cell(x[t : t + 1], (tensor([h]),))
-        h = [math.tanh(z[t][u] + sum(cell.weight_hh[u, v].item() * h[v] for v in units)) for u in units]
-        assert_close(state[0], tensor(h))
+        expected = torch.tanh(z[t] + state @ cell.weight_hh.T)
+        (state,) = cell(x[t : t + 1], (state,))
+        assert_close(state, expected)
 
 
-@equation(
-    "2d",
-    "dlbook.attention.MultiHeadAttention",
-    lambda y: [y[ORDER[i]] for i in range(4)],
-    lambda y: [y[INVERSE[i]] for i in range(4)],  # permuted the other way
-    lambda y: y,  # as if it did not matter to the steps either
-)
+@executed("2d", of="dlbook.attention.MultiHeadAttention")
 def test_attention_without_positions_reorders_its_results_with_the_steps(formula):
-    torch.manual_seed(0)
-    layer, x = MultiHeadAttention(6, 2).double(), random(1, 4, 6)
-    assert_close(layer(x[:, ORDER])[0], tensor(formula(layer(x)[0].tolist())))
+    layer, x = MultiHeadAttention(6, 2).double(), random(4, 6)
+    names = {"y": lambda i, *x: layer(tensor(np.stack(x))[None])[0, i - 1], "x": x, "T": 4, "pi": PI}
+    (sides,) = formula(names, {"i": 4}, sides=True).values()
+    for side in sides:
+        assert_close(tensor(side), layer(x[None, ORDER])[0])
 
 
 def test_attention_with_positions_sees_the_order():

@@ -1,7 +1,10 @@
 """What the chapter on the workflow prints: standardising, one-hot columns, the standard error of a proportion."""
 
+import itertools
 import math
+from functools import cache
 
+import pytest
 import torch
 from torch.testing import assert_close
 
@@ -9,61 +12,45 @@ from dlbook.data.encoder import TableEncoder
 from dlbook.data.tables import Table
 from dlbook.metrics.resample import bootstrap_interval
 from dlbook.network import Dense
-from tests.helpers.equations import equation
-from tests.helpers.references import tensor
+from tests.helpers.equations import executed
+from tests.helpers.references import random, tensor
 
 
-def standard(x, A, power=0.5, less=0):
-    m = sum(A) / len(A)
-    return (x - m) / (sum((v - m) ** 2 for v in A) / (len(A) - less)) ** power
-
-
-@equation(
-    "1.2a",
-    "dlbook.data.encoder.TableEncoder",
-    lambda x, A, others: standard(x, A),
-    lambda x, A, others: standard(x, A + others),  # the other rows were looked at
-    lambda x, A, others: standard(x, others),  # each part by its own mean
-    lambda x, A, others: standard(x, A, less=1),  # the deviation of a sample
-    lambda x, A, others: standard(x, A, power=1),  # by the variance
-)
+@executed("1.2a", of="dlbook.data.encoder.TableEncoder")
 def test_numbers_are_standardised_by_the_training_part(formula):
-    A, others = [1.0, 4.0, 4.5, 9.0], [2.0, 30.0]
+    x, training = random(6, 2) * tensor([2, 5]) + tensor([1, 7]), [0, 1, 3, 4]
 
     def table(values):
         labels = torch.zeros(len(values), dtype=torch.long)
-        return Table(tensor(values)[:, None], labels[:, None][:, :0], labels, ["x"], {}, ["no", "yes"])
+        return Table(values, labels[:, None][:, :0], labels, ["a", "b"], {}, ["no", "yes"])
 
-    encoded = TableEncoder.fit(table([*A[:2], math.nan, *A[2:]])).transform(table(others))[:, 0]
-    assert_close(encoded, tensor([formula(x, A, others) for x in others]).float())
+    with_gaps = torch.cat([x[training], tensor([[math.nan, math.nan]])])
+    encoder = TableEncoder.fit(table(with_gaps))
+    encoded = encoder.transform(table(x))
+    for n, j in itertools.product(range(6), (1, 2)):
+        found = formula({"x": x, "x_j": x[n, j - 1], "A": {place + 1 for place in training}}, {"j": [j], "n": 6})
+        assert_close(tensor(found["tilde_x"]).float(), encoded[n, j - 1 : j])
+        assert_close(tensor(found["m"]), encoder.mean[j - 1 : j])
+        assert_close(tensor(found["s"]), encoder.std[j - 1 : j])
 
 
-@equation(
-    "1.2b",
-    "dlbook.network.Dense",
-    lambda w, c: [row[c] for row in w],
-    lambda w, c: w[c],  # a row: a unit instead of a level
-    lambda w, c: [row[c - 1] for row in w],  # an index shift
-    lambda w, c: [sum(row) for row in w],  # all levels at once
-)
+@executed("1.2b", of="dlbook.network.Dense")
 def test_a_dense_layer_looks_up_the_column_of_a_category(formula):
-    torch.manual_seed(0)
-    layer = Dense(4, 4).double()
+    layer = Dense(4, 3).double()
     for c in range(4):
-        assert_close(layer(torch.eye(4).double()[c]), tensor(formula(layer.weight.tolist(), c)))
+        for side in formula({"w": layer.weight, "c": c + 1}, {"i": 3, "l": 4})["z"]:
+            assert_close(layer(torch.eye(4).double()[c]), tensor(side))
 
 
-@equation(
-    "1.2c",
-    "dlbook.metrics.resample.bootstrap_interval",
-    lambda p, n: math.sqrt(p * (1 - p) / n),
-    lambda p, n: math.sqrt(p * (1 - p)) / n,  # n outside of the root
-    lambda p, n: math.sqrt(p / n),  # without 1 - p
-    lambda p, n: p * (1 - p) / n,  # the variance
-)
+@cache
+def resampled():
+    """Return half of the bootstrap interval of 80 % of 2000, and its middle."""
+    low, high = bootstrap_interval((torch.arange(2000) % 5 > 0).double())
+    return (high - low) / 2, (high + low) / 2
+
+
+@executed("1.2c", of="dlbook.metrics.resample.bootstrap_interval")
 def test_the_standard_error_of_a_proportion(formula):
-    right = torch.arange(2000) % 5 > 0  # 80 %
-    low, high = bootstrap_interval(right.double())
-    error = formula(0.8, 2000)
-    assert abs((high - low) / 2 - 1.96 * error) < 0.05 * 1.96 * error
-    assert abs((high + low) / 2 - 0.8) < 0.002
+    half, middle = resampled()
+    assert half == pytest.approx(1.96 * formula({"p": 0.8, "n": 2000})["value"], rel=0.05)
+    assert middle == pytest.approx(0.8, abs=0.002)

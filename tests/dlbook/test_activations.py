@@ -1,7 +1,9 @@
 """Activations: equal to PyTorch's in value and gradient, derivatives equal to autograd's, softmax a distribution."""
 
+import functools
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -11,8 +13,8 @@ from torch.testing import assert_close
 
 from dlbook import activations
 from dlbook.network import backpropagate, he_normal_, propagate
-from tests.helpers.by_index import softmax
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
+from tests.helpers.references import random, tensor
 
 Z = torch.linspace(-6, 6, 97, dtype=torch.float64)  # holds 0, where ReLU has its corner
 
@@ -139,108 +141,75 @@ def test_log_softmax_keeps_what_softmax_rounds_to_zero():
     assert activations.log_softmax(z)[0] == -1000
 
 
-@equation(
-    "3.1.1b",
-    "dlbook.activations.softmax",
-    softmax,
-    lambda z: [
-        math.exp(v) / sum(math.exp(u) for u in z if u != v) for v in z
-    ],  # the divisor leaves out the class itself
-    lambda z: softmax([-v for v in z]),  # a sign
-)
+# --- the equations, as printed ----------------------------------------------------------------------------------------
+
+SOME = Z[::8]  # whole numbers: 0, where the pieces meet, and 1, which tells whether they meet there
+
+
+@executed("3.1.1b", of="dlbook.activations.softmax")
 def test_softmax_as_printed(formula):
-    z = [0.3, -1.2, 2.0, 0.0]
-    expected = torch.tensor(formula(z), dtype=torch.float64)
-    assert_close(activations.softmax(torch.tensor(z, dtype=torch.float64)), expected)
+    z = tensor([0.3, -1.2, 2.0, 0.0])
+    assert_close(activations.softmax(z), tensor(formula({"z": z}, {"i": 4, "j": 4})["softmax"]))
 
 
-@equation(
-    "3.1.1e",
-    "dlbook.activations.sigmoid",
-    (
-        lambda z: 1 / (1 + math.exp(-z)),
-        lambda z: (math.exp(z) - math.exp(-z)) / (math.exp(z) + math.exp(-z)),
-        lambda z: max(0.0, z),
-    ),
-    (lambda z: 1 / (1 + math.exp(z)), math.tanh, lambda z: max(0.0, z)),  # a sign
-    (lambda z: 1 / (1 + math.exp(-z)), math.tanh, lambda z: min(0.0, z)),  # the other half
-)
+@executed("3.1.1e", of="dlbook.activations.sigmoid")
 def test_activations_as_printed(formula):
-    for function, printed in zip((activations.sigmoid, activations.tanh, activations.relu), formula, strict=True):
-        expected = torch.tensor([printed(z) for z in Z.tolist()], dtype=torch.float64)
-        assert_close(function(Z), expected)
+    found = formula({}, {"z": SOME.tolist()})
+    assert_close(activations.sigmoid(SOME), tensor(found["sigma"]))
+    assert_close(activations.tanh(SOME), tensor(found["tanh"]))
+    assert_close(activations.relu(SOME), tensor(found["ReLU"]))
 
 
-@equation(
-    "6.2a",
-    "dlbook.activations.elu",
-    (lambda z, a: z if z > 0 else a * z, lambda z, alpha: z if z > 0 else alpha * (math.exp(z) - 1)),
-    (lambda z, a: z if z > 0 else -a * z, lambda z, alpha: z if z > 0 else alpha * (1 - math.exp(z))),  # a sign
-    (lambda z, a: a * z if z > 0 else z, lambda z, alpha: z if z < 0 else alpha * (math.exp(z) - 1)),  # other half
-)
+@executed("6.2a", of="dlbook.activations.elu")
 def test_leaky_relu_and_elu_as_printed(formula):
-    for function, printed, value in zip((activations.leaky_relu, activations.elu), formula, (0.2, 0.7), strict=True):
-        expected = torch.tensor([printed(z, value) for z in Z.tolist()], dtype=torch.float64)
-        assert_close(function(Z, value), expected)
+    found = formula({"a": 0.2, "alpha": 0.7}, {"z": SOME.tolist()})
+    assert_close(activations.leaky_relu(SOME, 0.2), tensor(found["leaky"]))
+    assert_close(activations.elu(SOME, 0.7), tensor(found["ELU"]))
 
 
-@equation(
-    "6.2b",
-    "dlbook.activations.gelu",
-    (lambda z: z * (1 + math.erf(z / math.sqrt(2))) / 2, lambda z: z / (1 + math.exp(-z))),
-    (lambda z: z * (1 + math.erf(z)) / 2, lambda z: z / (1 + math.exp(z))),  # without the root of two; a sign
-    (lambda z: (1 + math.erf(z / math.sqrt(2))) / 2, lambda z: 1 / (1 + math.exp(-z))),  # without z
-)
+@executed("6.2b", of="dlbook.activations.gelu")
 def test_gelu_and_silu_as_printed(formula):
-    for function, printed in zip((activations.gelu, activations.silu), formula, strict=True):
-        expected = torch.tensor([printed(z) for z in Z.tolist()], dtype=torch.float64)
-        assert_close(function(Z), expected)
+    found = formula({}, {"z": SOME.tolist()})
+    for function, sides in ((activations.gelu, found["GELU"]), (activations.silu, found["SiLU"])):
+        for side in sides:
+            assert_close(function(SOME), tensor(side))
 
 
-def expectation(g, cells=2000):
-    """Average g over standard normal numbers, as a sum over small cells."""
-    width = 20 / cells
-    middles = [-10 + width * (k + 0.5) for k in range(cells)]
-    return sum(g(z) * math.exp(-z * z / 2) / math.sqrt(2 * math.pi) * width for z in middles)
+def normal_numbers(mean, variance):
+    """Return numbers and weights: their weighted average is that over a normal distribution."""
+    places, weights = np.polynomial.hermite_e.hermegauss(20)
+    return mean + math.sqrt(variance) * places, weights
 
 
-@equation(
-    "6.2c",
-    "dlbook.network.he_normal_",
-    lambda n: 1 / (n * expectation(lambda z: max(0, z) ** 2)),
-    lambda n: 1 / n,  # the activation left out
-    lambda n: 1 / (n * expectation(lambda z: max(0, z)) ** 2),  # the square of the mean for the mean of the square
-)
+@executed("6.2c", of="dlbook.network.he_normal_")
 def test_he_is_the_variance_that_keeps_the_size(formula):
-    torch.manual_seed(0)
     weight = torch.empty(1000, 300, dtype=torch.float64)
     he_normal_(weight)
-    assert_close((weight**2).mean().item(), formula(300), rtol=0.02, atol=0)
+    found = formula({"n": 300, "f": lambda z: activations.relu(tensor(z)), "N": normal_numbers})
+    assert_close(weight.square().mean(), tensor(found["v"]), rtol=0.01, atol=0)
 
 
-def slope_of_tanh(z):
-    return 1 - math.tanh(z) ** 2
+N, V = 500, 2.5 / 500
 
 
-@equation(
-    "6.2d",
-    "dlbook.network.backpropagate",
-    lambda n, v: n * v * expectation(lambda z: slope_of_tanh(z) ** 2),
-    lambda n, v: n * v * expectation(slope_of_tanh),  # without the square
-    lambda n, v: n * v * expectation(lambda z: math.tanh(z) ** 2),  # the function for its slope
-    lambda n, v: n * v,  # the slope left out
-)
-def test_what_a_layer_does_to_the_signal_on_its_way_back(formula):
-    generator = torch.Generator().manual_seed(0)
-
-    def normal(*shape):
-        return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-    n, v = 500, 2.5 / 500
-    weights, biases = [normal(n, n) / math.sqrt(n), math.sqrt(v) * normal(n, n)], 2 * [torch.zeros(n).double()]
-    zs, a = propagate(normal(400, n), weights, biases, activations.tanh)  # z of the first layer: variance 1
-    delta = normal(400, n)
+@functools.cache
+def signal_on_its_way_back():
+    """Return a layer's sums, of variance 1, and the loss's derivatives by them and by the next layer's sums."""
+    torch.manual_seed(0)
+    weights, biases = [random(N, N) / math.sqrt(N), math.sqrt(V) * random(N, N)], 2 * [torch.zeros(N).double()]
+    zs, a = propagate(random(400, N), weights, biases, activations.tanh)
+    delta = 3 * random(400, N)
     _, biases_gradients = backpropagate(delta, weights, zs, a, activations.tanh_derivative)
     one_by_one = (delta @ weights[1]) * activations.tanh_derivative(zs[0])
     assert_close(one_by_one.sum(0), biases_gradients[0])
-    assert_close(((one_by_one**2).mean() / (delta**2).mean()).item(), formula(n, v), rtol=0.02, atol=0)
+    return zs[0].flatten(), one_by_one.flatten(), delta.flatten()
+
+
+@executed("6.2d", of="dlbook.network.backpropagate")
+def test_what_a_layer_does_to_the_signal_on_its_way_back(formula):
+    z, before, after = signal_on_its_way_back()
+    names = {"n": N, "v": V, "z": z, r"\delta_l": before, r"\delta_{l+1}": after}
+    functions = {"f'": lambda z: activations.tanh_derivative(tensor(z)), "E": np.mean}
+    as_measured, as_derived = formula(names | functions)["chi"]
+    assert_close(tensor(as_measured), before.square().mean() / after.square().mean())
+    assert_close(tensor(as_derived), tensor(as_measured), rtol=0.02, atol=0)

@@ -13,8 +13,7 @@ from torch.testing import assert_close
 from dlbook.attention import MultiHeadAttention, RotarySelfAttention, attend, attention_weights
 from dlbook.masks import causal_mask
 from dlbook.positions import RotaryEmbedding
-from tests.helpers.by_index import dense, dot, softmax, transposed
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
 from tests.helpers.inputs import assert_refused, other_shapes
 from tests.helpers.models import train_steps
 from tests.helpers.references import assert_same, random, tensor
@@ -345,105 +344,44 @@ def test_a_mask_given_by_name_is_watched():
 # --- the equations, as printed ----------------------------------------------------------------------------------------
 
 
-def scores_by_index(q, k, root=math.sqrt):
-    return [[dot(q_i, k_j) / root(len(q_i)) for k_j in k] for q_i in q]
-
-
-def weights_by_index(s, sees=lambda i, j: True):
-    """Divide each exp(s[i][j]), where i sees j, by the sum of those of its row."""
-    return [softmax(row, [int(sees(i, j)) for j in range(len(row))]) for i, row in enumerate(s)]
-
-
-def averages_by_index(a, v):
-    return [[dot(row, column) for column in transposed(v)] for row in a]
-
-
-def three(keys=4):
-    """Draw queries, keys and values with other numbers of each; return them as lists too."""
+def queries_keys_values():
+    """Draw queries, keys and values with other numbers of each."""
     torch.manual_seed(0)
-    tensors = random(4, 3), random(keys, 3), random(keys, 2)
-    return tensors, [part.tolist() for part in tensors]
+    return random(4, 3), random(5, 3), random(5, 2)
 
 
-@equation(
-    "3.4.3a",
-    "dlbook.attention.attend",
-    scores_by_index,
-    lambda q, k: scores_by_index(q, k, root=lambda d: 1),  # without the scale
-    lambda q, k: scores_by_index(q, k, root=lambda d: d),  # d instead of its root
-    lambda q, k: scores_by_index(k, q),  # queries and keys exchanged: a transpose
-    lambda q, k: [[-score for score in row] for row in scores_by_index(q, k)],  # a sign
-)
+@executed("3.4.3a", of="dlbook.attention.attend")
 def test_scores_as_printed(formula):
-    (query, key, value), (q, k, _) = three()
-    _, weights = attend(query, key, value)
-    assert_close(weights, tensor(weights_by_index(formula(q, k))))
+    query, key, value = queries_keys_values()
+    s = tensor(formula({"q": query, "k": key, "d": 3}, {"i": 4, "j": 5})["s"])
+    averages, weights = attend(query, key, value)
+    assert_close(weights, s.softmax(1))
+    assert_close(weights.log(), s - s.logsumexp(1, keepdim=True))
 
 
-def attention_by_index(s, v):
-    return averages_by_index(weights_by_index(s), v)
-
-
-@equation(
-    "3.4.3b",
-    "dlbook.attention.attend",
-    attention_by_index,
-    lambda s, v: averages_by_index(transposed(weights_by_index(transposed(s))), v),  # softmax over the queries
-    lambda s, v: averages_by_index(transposed(weights_by_index(s)), v),  # a transpose
-    lambda s, v: averages_by_index([[math.exp(score) for score in row] for row in s], v),  # without the sum
-    lambda s, v: averages_by_index(s, v),  # without softmax
-)
+@executed("3.4.3b", of="dlbook.attention.attend")
 def test_averages_as_printed(formula):
-    (query, key, value), (q, k, v) = three()
-    averages, _ = attend(query, key, value)
-    assert_close(averages, tensor(formula(scores_by_index(q, k), v)))
+    query, key, value = queries_keys_values()
+    found = formula({"s": query @ key.T / math.sqrt(3), "v": value}, {"i": 4, "j": 5, "l": 5, "c": 2})
+    assert_close((tensor(found["y"]), tensor(found["a"])), attend(query, key, value))
 
 
-def causal(s, sees=lambda i, j: j <= i):
-    return weights_by_index(s, sees)
-
-
-@equation(
-    "3.4.3c",
-    "dlbook.attention.attend",
-    causal,
-    lambda s: causal(s, lambda i, j: j >= i),  # the future instead of the past
-    lambda s: causal(s, lambda i, j: j <= max(i - 1, 0)),  # an index shift: without the step itself
-    lambda s: causal(s, lambda i, j: True),  # without the mask
-    lambda s: [[a * (j <= i) for j, a in enumerate(row)] for i, row in enumerate(weights_by_index(s))],  # after softmax
-)
+@executed("3.4.3c", of="dlbook.attention.attend")
 def test_masked_weights_as_printed(formula):
-    (query, key, value), (q, k, _) = three()
-    _, weights = attend(query, key, value, causal_mask(4))
-    assert_close(weights, tensor(formula(scores_by_index(q, k))))
+    query, key, _ = queries_keys_values()
+    mask = causal_mask(4)
+    _, weights = attend(query, key[:4], key[:4], mask)
+    found = formula({"s": query @ key[:4].T / math.sqrt(3)}, {"i": 4, "j": 4, "l": 4})
+    assert_close(weights, tensor(found["a"]))
+    assert_close(mask.double(), tensor(found["m"]))
 
 
-def heads_by_index(W, b, x, z, heads, width=None, order=1, join=lambda parts: [n for part in parts for n in part]):
-    """Project, attend in each head h to its numbers hd ... hd + d - 1, stand the heads side by side, project."""
-    q = [dense(W["query"], step, b["query"]) for step in x]
-    k, v = ([dense(W[name], step, b[name]) for step in z] for name in ("key", "value"))
-    d, found = len(q[0]) // heads, []
-    for h in range(heads)[::order]:
-        own = [[step[h * d : h * d + d] for step in steps] for steps in (q, k, v)]
-        s = scores_by_index(own[0], own[1], root=lambda n: math.sqrt(width or n))
-        found.append(averages_by_index(weights_by_index(s), own[2]))
-    return [dense(W["output"], join([head[i] for head in found]), b["output"]) for i in range(len(x))]
-
-
-@equation(
-    "3.4.3d",
-    "dlbook.attention.MultiHeadAttention",
-    heads_by_index,
-    lambda W, b, x, z, heads: heads_by_index(W, b, x, z, 1),  # one wide head
-    lambda W, b, x, z, heads: heads_by_index(W, b, x, z, heads, width=len(x[0])),  # scaled by the whole width
-    lambda W, b, x, z, heads: heads_by_index(W, b, x, z, heads, order=-1),  # the heads in another order
-    lambda W, b, x, z, heads: heads_by_index(W | {"key": W["value"], "value": W["key"]}, b, x, z, heads),  # exchanged
-    lambda W, b, x, z, heads: heads_by_index({n: transposed(w) for n, w in W.items()}, b, x, z, heads),  # transposes
-    lambda W, b, x, z, heads: heads_by_index(W, b, x, x, heads),  # keys and values from x
-)
+@executed("3.4.3d", of="dlbook.attention.MultiHeadAttention")
 def test_heads_as_printed(formula):
-    attention, x, z = layer(6, 2), random(1, 3, 6), random(1, 3, 6)
-    W = {name: part.weight.tolist() for name, part in attention.named_children()}
-    b = {name: part.bias.tolist() for name, part in attention.named_children()}
-    expected = formula(W, b, x[0].tolist(), z[0].tolist(), 2)
-    assert_close(attention(x, attention.project_kv(z))[0], tensor(expected))
+    attention, x, z = layer(6, 2), random(1, 3, 6), random(1, 4, 6)
+    each = attention.query(x), attention.key(z), attention.value(z)
+    query, key, value = (torch.stack([part[0, :, :3], part[0, :, 3:]]) for part in each)  # (head, step, number)
+    _, a = attend(query, key, value)
+    output = {"W^O": attention.output.weight, "b^O": attention.output.bias}
+    found = formula(output | {"a^": a, "v^": value, "H": 2}, {"i": 3, "h": 2, "j": 4})
+    assert_close(attention(x, attention.project_kv(z))[0], tensor(found["y"]))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook.autograd import Value, backward, topological_order
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
 
 NUMBERS = st.floats(0.1, 3)
 
@@ -75,32 +75,24 @@ def test_parents_come_before_what_is_made_from_them():
     assert order[-1] is result and order.index(product) > max(order.index(a), order.index(b)) and len(order) == 4
 
 
-def accumulate(order, children):
-    """Work out (3.1.2g) node by node, for each node over everything that was made from it."""
-    bar = {order[-1]: 1.0}
-    for node in reversed(order[:-1]):
-        bar[node] = children(
-            bar,
-            [
-                (child, slope)
-                for child in order
-                for p, slope in zip(child.parents, child.slopes, strict=True)
-                if p is node
-            ],
-        )
-    return bar
-
-
-@equation(
-    "3.1.2g",
-    "dlbook.autograd.backward",
-    lambda bar, uses: sum(bar[child] * slope for child, slope in uses),
-    lambda bar, uses: bar[uses[-1][0]] * uses[-1][1],  # only the last use instead of the sum over all
-    lambda bar, uses: sum(slope for _, slope in uses),  # local slopes, not multiplied along the path
-)
+@executed("3.1.2g", of="dlbook.autograd.backward")
 def test_accumulation_as_printed(formula):
-    a, b, c = Value(0.7), Value(1.3), Value(2.1)
-    result = expression(a, b, c, Value.log, Value.exp, Value.relu)
-    bar = accumulate(topological_order(result), formula)
+    a, b = Value(0.7), Value(1.3)
+    product = a * b
+    result = (product + b.exp()) * (product + a * a)
     backward(result)
-    assert [bar[v] for v in (a, b, c)] == pytest.approx([v.grad for v in (a, b, c)])
+    order = topological_order(result)
+
+    def slope(j, i):
+        return sum(s for parent, s in zip(j.parents, j.slopes, strict=True) if parent is i) or math.nan  # no arrow
+
+    found = formula(
+        {
+            r"\bar v": [node.grad for node in order],
+            r"\frac{\partial v}{\partial v}": [[slope(j, i) for i in order] for j in order],
+            "to": lambda i, j: order[i - 1] in order[j - 1].parents,
+        },
+        {"i": len(order) - 1, "j": len(order)},
+    )
+    assert list(found[r"\bar v"]) == pytest.approx([node.grad for node in order[:-1]])
+    assert order[-1].grad == 1

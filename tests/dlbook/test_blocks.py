@@ -1,7 +1,5 @@
 """Blocks: equal to PyTorch's layers under copied weights, pre- and post-norm, forward and backward."""
 
-import math
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,8 +10,7 @@ from torch.testing import assert_close
 
 from dlbook.blocks import Block, BlockSettings, Decoder, Encoder, FeedForward, LayerNorm, Residual
 from dlbook.masks import causal_mask
-from tests.helpers.by_index import dense, transposed
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
 from tests.helpers.models import fill
 from tests.helpers.references import assert_same, random, tensor
 from tests.helpers.transformers import stacked_copy, torch_copy, torch_weights
@@ -47,55 +44,28 @@ def test_layer_norm_equals_torch(batch, steps, dim, seed):
     assert LayerNorm(dim).eps == theirs.eps
 
 
-def normalised(x, gamma, beta, eps=1e-5, correction=0, centre=True, root=math.sqrt):
-    """Subtract the mean over the d numbers of a step, divide by the root of variance + eps; scale and shift each."""
-    d = len(x)
-    mean = sum(x) / d
-    var = sum((x_k - mean) ** 2 for x_k in x) / (d - correction)
-    return [g * (x_k - centre * mean) / root(var + eps) + b for x_k, g, b in zip(x, gamma, beta, strict=True)]
-
-
-@equation(
-    "3.4.4c",
-    "dlbook.blocks.LayerNorm",
-    normalised,
-    lambda x, gamma, beta: normalised(x, gamma, beta, correction=1),  # d - 1
-    lambda x, gamma, beta: normalised(x, gamma, beta, eps=0),  # without eps
-    lambda x, gamma, beta: normalised(x, gamma, beta, centre=False),  # without the mean
-    lambda x, gamma, beta: normalised(x, gamma, beta, root=lambda v: v),  # the variance itself
-    lambda x, gamma, beta: normalised(x, beta, gamma),  # scale and shift exchanged
-)
+@executed("3.4.4c", of="dlbook.blocks.LayerNorm")
 def test_layer_norm_as_printed(formula):
-    norm, x = fill(LayerNorm(5)), random(3, 5) + 1
-    expected = [formula(step.tolist(), norm.weight.tolist(), norm.bias.tolist()) for step in x]
-    assert_close(norm(x), tensor(expected), rtol=1e-7, atol=1e-9)
+    norm, x = fill(LayerNorm(5, eps=0.1)), random(2, 5) + 1
+    names = {"gamma": norm.weight, "beta": norm.bias, "varepsilon": norm.eps, "d": 5}
+    for position, y in zip(x, norm(x), strict=True):
+        found = formula(names | {"x": position}, {"k": 5})
+        assert_close(y, tensor(found["y"]))
+        variance, mean = torch.var_mean(position, correction=0)
+        assert_close((mean, variance), (tensor(found["m"]), tensor(found["v"])))
 
 
 # --- the dense layers -------------------------------------------------------------------------------------------------
 
 
-def gelu(z):
-    return z * (1 + math.erf(z / math.sqrt(2))) / 2
-
-
-def feed_forward_by_index(x, W_1, b_1, W_2, b_2, f):
-    return dense(W_2, [f(z) for z in dense(W_1, x, b_1)], b_2)
-
-
-@equation(
-    "3.4.4d",
-    "dlbook.blocks.FeedForward",
-    feed_forward_by_index,
-    lambda x, W_1, b_1, W_2, b_2, f: [f(z) for z in feed_forward_by_index(x, W_1, b_1, W_2, b_2, f)],  # f twice
-    lambda x, W_1, b_1, W_2, b_2, f: feed_forward_by_index(x, W_1, b_1, W_2, b_2, lambda z: z),  # without f
-    lambda x, W_1, b_1, W_2, b_2, f: feed_forward_by_index(x, W_1, [0] * len(b_1), W_2, b_2, f),  # without a bias
-    lambda x, W_1, b_1, W_2, b_2, f: feed_forward_by_index(x, transposed(W_2), b_1, W_2, b_2, f),  # W_2ᵀ
-)
+@executed("3.4.4d", of="dlbook.blocks.FeedForward")
 def test_feed_forward_as_printed(formula):
-    for activation, f in ((F.relu, lambda z: max(0.0, z)), (F.gelu, gelu)):
-        layers, x = fill(FeedForward(3, 5, activation)), random(2, 3)
-        weights = [parameter.tolist() for parameter in layers.parameters()]
-        assert_close(layers(x), tensor([formula(step.tolist(), *weights, f) for step in x]))
+    for activation in (F.relu, F.gelu):
+        layers, x = fill(FeedForward(3, 3, activation)), random(2, 3)
+        names = dict(zip(("W_1", "b_1", "W_2", "b_2"), layers.parameters(), strict=True))
+        names["f"] = lambda z, f=activation: f(tensor(z))
+        for position, y in zip(x, layers(x), strict=True):
+            assert_close(y, tensor(formula(names | {"x": position})["y"]))
 
 
 # --- a block ----------------------------------------------------------------------------------------------------------
@@ -143,43 +113,28 @@ def test_a_block_with_a_memory_equals_torchs_decoder_layer(
     assert_same_gradients(ours, theirs)
 
 
-def parts(block):
-    """Return layer normalisations and parts of a block as functions of all steps, in the order of the sums."""
-    return [residual.norm for residual in block.residuals], [block.attention, block.feed_forward]
+def step_by_step(block, x, formula):
+    """Return what a block makes of all positions, by the formula of one residual connection."""
+    for residual, part in zip(block.residuals, (block.attention, block.feed_forward), strict=True):
+        names = {
+            "x": x,
+            "Norm": lambda x, norm=residual.norm: norm(tensor(x)),
+            "Part": lambda x, part=part: part(tensor(x)),
+        }
+        x = formula(names)["x'"]
+    return tensor(x)
 
 
-@equation(
-    "3.4.4e",
-    "dlbook.blocks.Residual",
-    lambda x, norm, part: x + part(norm(x)),
-    lambda x, norm, part: norm(x) + part(norm(x)),  # adds what is normalised
-    lambda x, norm, part: norm(x + part(x)),  # post-norm
-    lambda x, norm, part: part(norm(x)),  # without the sum
-    lambda x, norm, part: x - part(norm(x)),  # a sign
-)
+@executed("3.4.4e", of="dlbook.blocks.Residual")
 def test_a_pre_norm_block_as_printed(formula):
     block, x = fill(Block(6, 2)), random(2, 4, 6)
-    expected = x
-    for norm, part in zip(*parts(block), strict=True):
-        expected = formula(expected, norm, part)
-    assert_close(block(x)[0], expected)
+    assert_close(block(x)[0], step_by_step(block, x, formula))
 
 
-@equation(
-    "3.4.4f",
-    "dlbook.blocks.Residual",
-    lambda x, norm, part: norm(x + part(x)),
-    lambda x, norm, part: x + norm(part(x)),  # normalises the part alone
-    lambda x, norm, part: x + part(norm(x)),  # pre-norm
-    lambda x, norm, part: norm(part(x)),  # without the sum
-    lambda x, norm, part: norm(x - part(x)),  # a sign
-)
+@executed("3.4.4f", of="dlbook.blocks.Residual")
 def test_a_post_norm_block_as_printed(formula):
     block, x = fill(Block(6, 2, BlockSettings(norm_first=False))), random(2, 4, 6)
-    expected = x
-    for norm, part in zip(*parts(block), strict=True):
-        expected = formula(expected, norm, part)
-    assert_close(block(x)[0], expected)
+    assert_close(block(x)[0], step_by_step(block, x, formula))
 
 
 def test_dropout_silences_parts_in_training_only():

@@ -12,8 +12,8 @@ from dlbook import conv, losses
 from dlbook.activations import softmax
 from dlbook.cnn import CNN, BatchNorm2d, ConvBlock, ResidualBlock, ResNet
 from dlbook.network import he_normal_
-from tests.helpers.equations import equation
-from tests.helpers.models import train_steps
+from tests.helpers.equations import executed
+from tests.helpers.models import fill, train_steps
 from tests.helpers.references import assert_same, random, tensor
 
 # --- errors -----------------------------------------------------------------------------------------------------------
@@ -195,69 +195,36 @@ def test_resnet_takes_images_of_other_sizes_and_channels():
 # --- the equations, as printed ----------------------------------------------------------------------------------------
 
 
-def mean(values):
-    return sum(values) / len(values)
-
-
-@equation(
-    "4.2a",
-    "dlbook.cnn.CNN",
-    lambda k, c, o: (c * k * k + 1) * o,
-    lambda k, c, o: c * k * k * o,  # without the biases
-    lambda k, c, o: (k * k + 1) * o,  # one channel
-    lambda k, c, o: (c * k * k + 1) * o * 13 * 13,  # without sharing between positions
-)
+@executed("4.2a", of="dlbook.cnn.CNN")
 def test_number_of_parameters_as_printed(formula):
-    layer = CNN().conv2
-    assert_close(torch.tensor(formula(3, 32, 64)), torch.tensor(sum(p.numel() for p in layer.parameters())))
+    model = CNN()
+    for layer, inputs, outputs in ((model.conv1, 1, 32), (model.conv2, 32, 64)):
+        counted = sum(p.numel() for p in layer.parameters())
+        assert counted == formula({"C": inputs, "k": 3, "O": outputs})["#parameters"]
 
 
-def normalised(x, gamma, beta, eps, correction=0, after=0.0):
-    m = mean(x)
-    variance = sum((v - m) ** 2 for v in x) / (len(x) - correction)
-    return [gamma * (v - m) / ((variance + eps) ** 0.5 + after) + beta for v in x]
-
-
-@equation(
-    "4.2b",
-    "dlbook.cnn.BatchNorm2d",
-    normalised,
-    lambda x, g, b, eps: normalised(x, g, b, eps, correction=1),  # divided by one less
-    lambda x, g, b, eps: normalised(x, g, -b, eps),  # a sign
-    lambda x, g, b, eps: [v + mean(x) * g for v in normalised(x, g, b, eps)],  # the mean left in
-)
+@executed("4.2b", of="dlbook.cnn.BatchNorm2d")
 def test_batch_norm_as_printed(formula):
-    torch.manual_seed(0)
-    x, layer = random(2, 3, 2, 2) + 1, BatchNorm2d(3).double()
+    x, layer = random(2, 2, 2, 2) + 1, BatchNorm2d(2, eps=0.1).double()
     nn.init.normal_(layer.weight), nn.init.normal_(layer.bias)
-    y = layer(x)
-    for c in range(3):
-        expected = formula(x[:, c].flatten().tolist(), layer.weight[c].item(), layer.bias[c].item(), layer.eps)
-        assert_close(y[:, c].flatten(), tensor(expected))
+    v, m = torch.var_mean(x, (0, 2, 3), correction=0)  # of the batch
+    trained, used = layer(x), layer.eval()(x)
+    for y, means, variances in ((trained, m, v), (used, layer.running_mean, layer.running_var)):
+        for c in range(2):
+            names = {"x": x[:, c], "gamma": layer.weight[c], "beta": layer.bias[c], "varepsilon": layer.eps}
+            found = formula(names | {"m": means[c], "v": variances[c]})
+            assert_close(y[:, c], tensor(found["y"]))
 
 
-@equation(
-    "4.2d",
-    "dlbook.cnn.ResidualBlock",
-    lambda x, change: [[max(0.0, a + b) for a, b in zip(*rows, strict=True)] for rows in zip(x, change, strict=True)],
-    lambda x, change: [[max(0.0, b) for b in row] for row in change],  # without the residual connection
-    lambda x, change: [[max(0.0, a - b) for a, b in zip(*rows, strict=True)] for rows in zip(x, change, strict=True)],
-    lambda x, change: [
-        [a + max(0.0, b) for a, b in zip(*rows, strict=True)] for rows in zip(x, change, strict=True)
-    ],  # ReLU before the sum
-)
+@executed("4.2d", of="dlbook.cnn.ResidualBlock")
 def test_residual_block_as_printed(formula):
-    torch.manual_seed(0)
-    block, x = ResidualBlock(2).double(), random(2, 2, 4, 4)
-    inner = conv.conv2d(x, block.conv1.weight, padding=1)
-    inner = F.batch_norm(inner, None, None, block.norm1.weight, block.norm1.bias, training=True).relu()
-    change = F.batch_norm(
-        conv.conv2d(inner, block.conv2.weight, padding=1),
-        None,
-        None,
-        block.norm2.weight,
-        block.norm2.bias,
-        training=True,
-    )
-    expected = formula(x.flatten(1).tolist(), change.flatten(1).tolist())
-    assert_close(block(x).flatten(1), tensor(expected))
+    block, x = fill(ResidualBlock(2)), random(2, 2, 4, 4)
+
+    def normalised(x, layer, norm):
+        z = conv.conv2d(tensor(x), layer.weight, padding=1)
+        return F.batch_norm(z, None, None, norm.weight, norm.bias, training=True)
+
+    def change(x):
+        return normalised(normalised(x, block.conv1, block.norm1).relu(), block.conv2, block.norm2)
+
+    assert_close(block(x), tensor(formula({"x": x, "g": change})["y"]))

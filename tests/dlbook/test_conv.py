@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from dlbook import conv
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
 from tests.helpers.references import assert_same, random, tensor
 
 small, pairs = st.integers(1, 3), lambda numbers: st.one_of(numbers, st.tuples(numbers, numbers))
@@ -203,249 +203,115 @@ def test_the_wrong_number_of_dimensions_is_named(call, shape, unchecked):
 
 def image_and_kernel(k=3, n=6):
     torch.manual_seed(0)
-    return random(n, n).tolist(), random(k, k).tolist()
+    return random(n, n), random(k, k)
 
 
-def slide(x, w, at, n=4, k=3):
-    """Sum x[at(i, p)][at(j, q)] w[p][q] for i and j from 1 to n; all indices count from 1, as on paper."""
-    steps = range(1, k + 1)
-    return [
-        [sum(x[at(i, p) - 1][at(j, q) - 1] * w[p - 1][q - 1] for p in steps for q in steps) for j in range(1, n + 1)]
-        for i in range(1, n + 1)
-    ]
+SLIDING = {"i": 4, "j": 4}  # where a kernel of 3 fits into an image of 6
 
 
-@equation(
-    "3.2.1a",
-    "dlbook.conv.conv2d",
-    lambda x, w: slide(x, w, lambda i, p: i + p - 1),
-    lambda x, w: slide(x, w, lambda i, p: i + p),  # an index shift, as if counted from 0
-    lambda x, w: slide(x, w, lambda i, p: i + 3 - p),  # the kernel turned over: true convolution
-    lambda x, w: slide(x, [list(column) for column in zip(*w, strict=True)], lambda i, p: i + p - 1),  # a transpose
-)
+@executed("3.2.1a", of="dlbook.conv.conv2d")
 def test_cross_correlation_as_printed(formula):
     x, w = image_and_kernel()
-    x += [[0.0] * 6]
-    x = [[*row, 0.0] for row in x]  # a border, so that the shifted index finds something
-    expected = conv.conv2d(tensor(x)[None, None], tensor(w)[None, None])[0, 0, :4, :4]
-    assert_close(tensor(formula(x, w)), expected)
+    found = formula({"x": x, "w": w, "k": 3}, SLIDING)
+    assert_close(conv.conv2d(x[None, None], w[None, None])[0, 0], tensor(found["y"]))
 
 
-def conv_by_index(x, w, b, s, P, d, sign=1, step=1, over=None):
-    """Evaluate the whole formula for one example; a pixel outside the image is zero."""
-    height, width, k = len(x[0]), len(x[0][0]), len(w[0][0])
-    over = over or range(len(x))
-    sizes = [(n + 2 * P - d * (k - 1) - 1) // s + 1 for n in (height, width)]
-
-    def pixel(c, u, v):
-        return x[c][u - 1][v - 1] if 1 <= u <= height and 1 <= v <= width else 0.0
-
-    def place(i, p):
-        return s * (i - 1) + d * (p - 1) + step - P
-
-    return [
-        [
-            [
-                sign * b[o]
-                + sum(
-                    w[o][c][p - 1][q - 1] * pixel(c, place(i, p), place(j, q))
-                    for c in over
-                    for p, q in itertools.product(range(1, k + 1), repeat=2)
-                )
-                for j in range(1, sizes[1] + 1)
-            ]
-            for i in range(1, sizes[0] + 1)
-        ]
-        for o in range(len(w))
-    ]
-
-
-@equation(
-    "3.2.1b",
-    "dlbook.conv.conv2d",
-    conv_by_index,
-    lambda *terms: conv_by_index(*terms, sign=-1),  # a sign
-    lambda *terms: conv_by_index(*terms, step=2),  # an index shift
-    lambda *terms: conv_by_index(*terms, over=[0]),  # one channel only
-)
+@executed("3.2.1b", of="dlbook.conv.conv2d")
 def test_convolution_layer_as_printed(formula):
-    torch.manual_seed(0)
-    x, w, b = random(1, 2, 7, 6), random(3, 2, 3, 3), random(3)
+    x, w, b = random(1, 2, 6, 5), random(2, 2, 3, 3), random(2)
+    names = {"x": x[0], "w": w, "b": b, "k": 3}
     for s, padding, d in [(1, 0, 1), (2, 1, 1), (1, 2, 2), (3, 1, 2)]:
         expected = conv.conv2d(x, w, b, stride=s, padding=padding, dilation=d)[0]
-        assert_close(tensor(formula(x[0].tolist(), w.tolist(), b.tolist(), s, padding, d)), expected)
+        ranges = dict(zip("oij", expected.shape, strict=True)) | {"c": 2}
+        found = formula(names | {"s": s, "P": padding, "d": d}, ranges, padded=["x"])
+        assert_close(tensor(found["y"]), expected)
 
 
-@equation(
-    "3.2.1c",
-    "dlbook.conv.output_size",
-    lambda n, k, s, P, d: (n + 2 * P - d * (k - 1) - 1) // s + 1,
-    lambda n, k, s, P, d: (n + 2 * P - d * (k - 1) - 1) // s,  # the last place forgotten
-    lambda n, k, s, P, d: (n + P - d * (k - 1) - 1) // s + 1,  # padding at one end
-    lambda n, k, s, P, d: -(-(n + 2 * P - d * (k - 1) - 1) // s) + 1,  # rounded up
-)
+@executed("3.2.1c", of="dlbook.conv.output_size")
 def test_output_size_as_printed(formula):
-    for n, k, s, padding, d in itertools.product(range(5, 9), (1, 3), (1, 2, 3), (0, 1, 2), (1, 2)):
+    for n, k, s, padding, d in itertools.product((5, 8), (1, 3), (1, 2, 3), (0, 1, 2), (1, 2)):
+        found = formula({"n": n, "k": k, "s": s, "P": padding, "d": d})["value"]
         x = torch.empty(1, 1, n, n)
-        assert formula(n, k, s, padding, d) == F.conv2d(x, torch.empty(1, 1, k, k), None, s, padding, d).shape[2]
-        assert formula(n, k, s, padding, d) == conv.output_size(n, k, s, padding, d)
+        assert found == F.conv2d(x, torch.empty(1, 1, k, k), None, s, padding, d).shape[2]
+        assert found == conv.output_size(n, k, s, padding, d)
 
 
-@equation(
-    "3.2.1d",
-    "dlbook.conv.conv2d",
-    lambda x, w: slide(x, w, lambda i, p: i + 3 - p),
-    lambda x, w: slide(x, w, lambda i, p: i + p - 1),  # cross-correlation
-    lambda x, w: slide(x, w, lambda i, p: i + 2 - p if i + 2 > p else i),  # an index shift
-)
+@executed("3.2.1d", of="dlbook.conv.conv2d")
 def test_true_convolution_as_printed(formula):
     x, w = image_and_kernel()
-    ours = conv.conv2d(tensor(x)[None, None], tensor(w).flip(0, 1)[None, None])[0, 0]  # the kernel turned over
-    assert_close(tensor(formula(x, w)), ours)
+    found = tensor(formula({"x": x, "w": w, "k": 3}, SLIDING)["y"])
+    assert_close(found, conv.conv2d(x[None, None], w.flip(0, 1)[None, None])[0, 0])  # the kernel turned over
     rows = [sum(np.convolve(x[i + 2 - p], w[p], "valid") for p in range(3)) for i in range(4)]  # as NumPy defines it
-    assert_close(tensor(formula(x, w)), tensor(np.array(rows)))
+    assert_close(found, tensor(np.array(rows)))
 
 
-@equation(
-    "3.2.1e",
-    "dlbook.conv.receptive_field",
-    lambda r, k, strides: r + (k - 1) * torch.tensor(strides).prod().item(),
-    lambda r, k, strides: r + k * torch.tensor(strides).prod().item(),  # without the minus one
-    lambda r, k, strides: r + (k - 1) * sum(strides),  # a sum of strides
-    lambda r, k, strides: r + (k - 1),  # without the strides
-)
+@executed("3.2.1e", of="dlbook.conv.receptive_field")
 def test_receptive_field_as_printed(formula):
-    layers, r, strides = [(3, 1), (2, 2), (3, 1), (2, 2), (3, 3)], 1, [1]
-    for number, (k, s) in enumerate(layers, 1):
-        r = formula(r, k, strides)
-        strides.append(s)
-        assert r == conv.receptive_field(layers[:number])[0]
+    layers = [(3, 1), (2, 2), (3, 1), (2, 2), (3, 3)]
+    kernels, strides = zip(*layers, strict=True)
+    found = formula({"k": list(kernels), "s": list(strides)}, {"l": 5})
+    assert [found["r_0"], *found["r"]] == [conv.receptive_field(layers[:n])[0] for n in range(6)]
 
 
 def gradients():
     """Return image, kernel, and autograd's gradients of a loss by the result, the kernel and the image."""
-    x, w = (tensor(values).requires_grad_() for values in image_and_kernel())
+    x, w = (values.requires_grad_() for values in image_and_kernel())
     y = conv.conv2d(x[None, None], w[None, None])[0, 0]
     y.retain_grad()
     (y**3).sum().backward()
-    return x.detach().tolist(), w.detach().tolist(), y.grad.tolist(), w.grad, x.grad
+    return x, w, y.grad, w.grad, x.grad
 
 
-@equation(
-    "3.2.1f",
-    "dlbook.conv.conv2d",
-    lambda delta, x: slide(x, delta, lambda p, i: i + p - 1, n=3, k=4),
-    lambda delta, x: slide(x, delta, lambda p, i: i + (3 - p), n=3, k=4),  # the kernel turned over
-    lambda delta, x: [[-g for g in row] for row in slide(x, delta, lambda p, i: i + p - 1, n=3, k=4)],  # a sign
-)
+@executed("3.2.1f", of="dlbook.conv.conv2d")
 def test_gradient_of_the_kernel_as_printed(formula):
     x, _, delta, kernel_gradient, _ = gradients()
-    assert_close(tensor(formula(delta, x)), kernel_gradient)
+    found = formula({"delta": delta, "x": x}, SLIDING | {"p": 3, "q": 3})
+    assert_close(tensor(found["dL/dw"]), kernel_gradient)
 
 
-def back(delta, w, at):
-    """Sum delta[at(u, p)][at(v, q)] w[p][q]; outside its range delta is zero."""
-
-    def error(i, j):
-        return delta[i - 1][j - 1] if 1 <= i <= 4 and 1 <= j <= 4 else 0.0
-
-    steps = list(itertools.product(range(1, 4), repeat=2))
-    return [
-        [sum(error(at(u, p), at(v, q)) * w[p - 1][q - 1] for p, q in steps) for v in range(1, 7)] for u in range(1, 7)
-    ]
-
-
-@equation(
-    "3.2.1g",
-    "dlbook.conv.conv2d",
-    lambda delta, w: back(delta, w, lambda u, p: u - p + 1),
-    lambda delta, w: back(delta, w, lambda u, p: u + p - 3),  # the kernel not turned over
-    lambda delta, w: back(delta, w, lambda u, p: u - p),  # an index shift
-)
+@executed("3.2.1g", of="dlbook.conv.conv2d")
 def test_gradient_of_the_image_as_printed(formula):
     _, w, delta, _, image_gradient = gradients()
-    assert_close(tensor(formula(delta, w)), image_gradient)
+    found = formula({"delta": delta, "w": w, "k": 3}, {"u": 6, "v": 6}, padded=["delta"])
+    assert_close(tensor(found["dL/dx"]), image_gradient)
 
 
-def pool_by_index(x, k, s, reduce, step=0):
-    n = (len(x) - k) // s + 1
-    places, window = range(1, n + 1), range(1, k + 1)
-    return [
-        [
-            reduce(
-                [
-                    x[min(s * (i - 1) + p + step, len(x)) - 1][min(s * (j - 1) + q + step, len(x)) - 1]
-                    for p in window
-                    for q in window
-                ]
-            )
-            for j in places
-        ]
-        for i in places
-    ]
+POOLINGS = [(2, 2), (2, 1), (3, 2), (3, 3)]
 
 
-def mean(values):
-    return sum(values) / len(values)
+def windows(y):
+    """Return the ranges of a pooled image."""
+    return {"i": y.shape[0], "j": y.shape[1]}
 
 
-@equation(
-    "3.2.2a",
-    "dlbook.conv.max_pool2d",
-    lambda x, k, s: pool_by_index(x, k, s, max),
-    lambda x, k, s: pool_by_index(x, k, s, min),  # the least
-    lambda x, k, s: pool_by_index(x, k, s, max, step=1),  # an index shift
-    lambda x, k, s: pool_by_index(x, k, s, lambda window: max(map(abs, window))),  # the largest in size
-)
+@executed("3.2.2a", of="dlbook.conv.max_pool2d")
 def test_max_pooling_as_printed(formula):
     x, _ = image_and_kernel()
-    for k, s in [(2, 2), (2, 1), (3, 2), (3, 3)]:
-        assert_close(tensor(formula(x, k, s)), conv.max_pool2d(tensor(x)[None, None], k, s)[0, 0])
+    for k, s in POOLINGS:
+        y = conv.max_pool2d(x[None, None], k, s)[0, 0]
+        assert_close(tensor(formula({"x": x, "k": k, "s": s}, windows(y))["y"]), y)
 
 
-@equation(
-    "3.2.2b",
-    "dlbook.conv.avg_pool2d",
-    lambda x, k, s: pool_by_index(x, k, s, mean),
-    lambda x, k, s: pool_by_index(x, k, s, sum),  # the sum
-    lambda x, k, s: pool_by_index(x, k, s, mean, step=1),  # an index shift
-)
+@executed("3.2.2b", of="dlbook.conv.avg_pool2d")
 def test_average_pooling_as_printed(formula):
     x, _ = image_and_kernel()
-    for k, s in [(2, 2), (2, 1), (3, 2), (3, 3)]:
-        assert_close(tensor(formula(x, k, s)), conv.avg_pool2d(tensor(x)[None, None], k, s)[0, 0])
+    for k, s in POOLINGS:
+        y = conv.avg_pool2d(x[None, None], k, s)[0, 0]
+        assert_close(tensor(formula({"x": x, "k": k, "s": s}, windows(y))["y"]), y)
 
 
-def route(x, y, delta, k, s, share):
-    """Add, for each pixel, the errors of the windows that it lies in, each times its share of that window."""
-    n = range(1, len(y) + 1)
-    return [
-        [
-            sum(
-                delta[i - 1][j - 1] * share(x[u - 1][v - 1], y[i - 1][j - 1])
-                for i in n
-                for j in n
-                if 1 <= u - s * (i - 1) <= k and 1 <= v - s * (j - 1) <= k
-            )
-            for v in range(1, len(x) + 1)
-        ]
-        for u in range(1, len(x) + 1)
-    ]
-
-
-@equation(
-    "3.2.2c",
-    "dlbook.conv.max_pool2d",
-    lambda x, y, delta, k, s: route(x, y, delta, k, s, lambda pixel, top: float(pixel == top)),
-    lambda x, y, delta, k, s: route(x, y, delta, k, s, lambda pixel, top: 1 / k**2),  # shared out, as in an average
-    lambda x, y, delta, k, s: route(x, y, delta, k, s, lambda pixel, top: 1.0),  # to all of the window
-)
+@executed("3.2.2c", of="dlbook.conv.max_pool2d")
 def test_gradient_of_max_pooling_as_printed(formula):
     x, _ = image_and_kernel()
-    for k, s in [(2, 2), (2, 1), (3, 2)]:
-        pixels = tensor(x).requires_grad_()
-        y = conv.max_pool2d(pixels[None, None], k, s)[0, 0]
-        y.retain_grad()
-        (y**3).sum().backward()
-        expected = formula(x, y.tolist(), y.grad.tolist(), k, s)
-        assert_close(tensor(expected), pixels.grad)
+    x.requires_grad_()
+    for k, s in POOLINGS[:3]:
+        y = conv.max_pool2d(x[None, None], k, s)[0, 0]
+        (gradient,) = torch.autograd.grad((y**3).sum(), x)
+
+        def is_maximum(u, v, i, j, k=k, s=s, y=y):
+            inside = 0 <= u - 1 - s * (i - 1) < k and 0 <= v - 1 - s * (j - 1) < k
+            return inside and x[u - 1, v - 1] == y[i - 1, j - 1]
+
+        names = {"delta": 3 * y**2, r"x_{uv} is the maximum of window (i,j)": is_maximum}
+        found = formula(names, windows(y) | {"u": 6, "v": 6})
+        assert_close(tensor(found["dL/dx"]), gradient)

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -24,8 +25,7 @@ from dlbook.embedding import (
     softmax_loss,
     train_skip_gram,
 )
-from tests.helpers.by_index import dot
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
 from tests.helpers.models import fill
 from tests.helpers.references import random, tensor
 
@@ -44,73 +44,37 @@ def draw(words, batch, seed=1):
 # --- full softmax -----------------------------------------------------------------------------------------------------
 
 
-def probability_by_index(u, v, w, c, swapped=False, over_centres=False):
-    """p(c | w) = exp(u_c · v_w) / sum over j of exp(u_j · v_w)."""
-
-    def power(c, w):
-        a, b = (u[w], v[c]) if swapped else (u[c], v[w])
-        return math.exp(dot(a, b))
-
-    return power(c, w) / sum(power(c, j) if over_centres else power(j, w) for j in range(len(u)))
+COUNTED_FROM_ZERO = {"u": 0, "v": 0, "v_": 0, "p": 0}  # words are numbered from 0
 
 
-@equation(
-    "3.4.1a",
-    "dlbook.embedding.SkipGram",
-    probability_by_index,
-    lambda *inputs: probability_by_index(*inputs, swapped=True),  # the vectors the wrong way round
-    lambda *inputs: probability_by_index(*inputs, over_centres=True),  # the article's sum, over the centres
-)
+@executed("3.4.1a", of="dlbook.embedding.SkipGram")
 def test_probability_as_printed(formula):
     model = make()
-    u, v = model.context.tolist(), model.centre.tolist()
-    expected = [[formula(u, v, w, c) for c in range(5)] for w in range(5)]
-    assert_close(model(torch.arange(5)).softmax(1), tensor(expected))
+    vectors = {"u": model.context, "v_": model.centre}  # w itself is a word
+    p = formula(vectors, {"w": range(5), "c": range(5), "j": range(5)}, starts=COUNTED_FROM_ZERO)
+    assert_close(model(torch.arange(5)).softmax(1).T, tensor(p["p"]))
 
 
-@equation(
-    "3.4.1b",
-    "dlbook.embedding.softmax_loss",
-    lambda p, pairs: -sum(math.log(p[w][c]) for w, c in pairs) / len(pairs),
-    lambda p, pairs: sum(math.log(p[w][c]) for w, c in pairs) / len(pairs),  # a sign
-    lambda p, pairs: -sum(math.log(p[c][w]) for w, c in pairs) / len(pairs),  # centre and context exchanged
-    lambda p, pairs: -sum(math.log(p[w][c]) for w, c in pairs),  # the sum
-)
+def probability(model):
+    """Return the model's p(c | w), as a function."""
+    p = model(torch.arange(5)).softmax(1).tolist()
+    return lambda c, w: p[w][c]
+
+
+@executed("3.4.1b", of="dlbook.embedding.softmax_loss")
 def test_loss_as_printed(formula):
     model, w, c = make(), draw(5, 8), draw(5, 8, seed=2)
-    p = model(torch.arange(5)).softmax(1).tolist()
     loss = softmax_loss(model, w, c)
-    assert_close(loss, tensor(formula(p, list(zip(w.tolist(), c.tolist(), strict=True)))))
+    assert_close(loss, tensor(formula({"p": probability(model), "w": w, "c": c, "N": 8})["L"]))
     assert_close(loss, nn.functional.cross_entropy(model.centre[w] @ model.context.T, c))
 
 
-def gradient_by_index(p, u, v, pairs, sign=1, truth=1, exchanged=False):
-    """Add up, over the pairs, (p_j - [j = c]) u_j for v_w, and (p_j - [j = c]) v_w for every u_j."""
-    words, dim = range(len(u)), range(len(u[0]))
-    of_v, of_u = ([[0.0] * len(dim) for _ in words] for _ in range(2))
-    for w, c in pairs:
-        for j in words:
-            error = sign * (p[w][j] - truth * (j == c)) / len(pairs)
-            for i in dim:
-                of_v[w][i] += error * (v if exchanged else u)[j][i]
-                of_u[j][i] += error * (u if exchanged else v)[w][i]
-    return of_v, of_u
-
-
-@equation(
-    "3.4.1c",
-    "dlbook.embedding.softmax_gradient",
-    gradient_by_index,
-    lambda *inputs: gradient_by_index(*inputs, sign=-1),  # a sign
-    lambda *inputs: gradient_by_index(*inputs, truth=0),  # without the word that came
-    lambda *inputs: gradient_by_index(*inputs, exchanged=True),  # the other table
-)
+@executed("3.4.1c", of="dlbook.embedding.softmax_gradient")
 def test_gradient_as_printed(formula):
     model, w, c = make(), draw(5, 8), draw(5, 8, seed=2)
-    p = model(torch.arange(5)).softmax(1).tolist()
-    pairs = list(zip(w.tolist(), c.tolist(), strict=True))
-    expected = formula(p, model.context.tolist(), model.centre.tolist(), pairs)
-    assert_close(softmax_gradient(model, w, c), tuple(map(tensor, expected)))
+    names = {"p": probability(model), "u": model.context, "v": model.centre, "w_": w, "c": c, "N": 8}
+    found = formula(names, {"w": range(5), "j": range(5), "n": 8}, starts=COUNTED_FROM_ZERO)
+    assert_close(softmax_gradient(model, w, c), (tensor(found["dL/dv"]), tensor(found["dL/du"])))
 
 
 @few
@@ -124,32 +88,12 @@ def test_the_gradient_by_hand_equals_autograd(words, dim, batch):
 # --- negative sampling ------------------------------------------------------------------------------------------------
 
 
-def negative_loss_by_index(u, v, pairs, negatives, k, sign=-1, weight=None, positive=1):
-    """Average -log σ(u_c · v_w) - k/N sum over n of log σ(-u_n · v_w) over the pairs."""
-
-    def log_sigmoid(c, w, sign):
-        return -math.log(1 + math.exp(-sign * dot(u[c], v[w])))
-
-    weight = k / len(negatives) if weight is None else weight
-    total = 0.0
-    for w, c in pairs:
-        total -= positive * log_sigmoid(c, w, 1) + weight * sum(log_sigmoid(n, w, sign) for n in negatives)
-    return total / len(pairs)
-
-
-@equation(
-    "3.4.1d",
-    "dlbook.embedding.negative_sampling_loss",
-    negative_loss_by_index,
-    lambda *inputs: negative_loss_by_index(*inputs, sign=1),  # a sign
-    lambda *inputs: negative_loss_by_index(*inputs, weight=1),  # each negative counted in full
-    lambda *inputs: negative_loss_by_index(*inputs, positive=0),  # without the pair itself
-)
+@executed("3.4.1d", of="dlbook.embedding.negative_sampling_loss")
 def test_negative_sampling_as_printed(formula):
     model, w, c, negatives = make(), draw(5, 8), draw(5, 8, seed=2), draw(5, 7, seed=3)
-    pairs = list(zip(w.tolist(), c.tolist(), strict=True))
-    expected = formula(model.context.tolist(), model.centre.tolist(), pairs, negatives.tolist(), 4)
-    assert_close(negative_sampling_loss(model, w, c, negatives, k=4), tensor(expected))
+    vectors = {"u": model.context, "v": model.centre}
+    expected = formula(vectors | {"w": w, "c": c, "r": negatives, "k": 4, "S": 7, "N": 8}, starts=COUNTED_FROM_ZERO)
+    assert_close(negative_sampling_loss(model, w, c, negatives, k=4), tensor(expected["L"]))
 
 
 @few
@@ -180,29 +124,16 @@ def test_shared_negatives_leave_the_expected_loss_as_it_is():
 COUNTS = [1000, 300, 40, 5, 1]
 
 
-@equation(
-    "3.4.1e",
-    "dlbook.embedding.keep_probability",
-    lambda f, t: min(1.0, math.sqrt(t / f) + t / f),
-    lambda f, t: min(1.0, math.sqrt(t / f)),  # the paper's, without the second term
-    lambda f, t: min(1.0, math.sqrt(f / t) + f / t),  # turned over
-    lambda f, t: 1 - min(1.0, math.sqrt(t / f) + t / f),  # to be left out
-)
+@executed("3.4.1e", of="dlbook.embedding.keep_probability")
 def test_subsampling_as_printed(formula):
-    expected = [formula(count / sum(COUNTS), 0.02) for count in COUNTS]
+    expected = [formula({"f": count / sum(COUNTS), "t": 0.02})["p_keep"] for count in COUNTS]
     assert_close(keep_probability(torch.tensor(COUNTS), 0.02), tensor(expected))
 
 
-@equation(
-    "3.4.1f",
-    "dlbook.embedding.noise_distribution",
-    lambda counts, i: counts[i] ** 0.75 / sum(count**0.75 for count in counts),
-    lambda counts, i: counts[i] / sum(counts),  # without the power
-    lambda counts, i: (counts[i] / sum(counts)) ** 0.75,  # no distribution
-)
+@executed("3.4.1f", of="dlbook.embedding.noise_distribution")
 def test_noise_as_printed(formula):
-    expected = [formula(COUNTS, i) for i in range(5)]
-    assert_close(noise_distribution(torch.tensor(COUNTS)), tensor(expected))
+    expected = formula({"count": COUNTS}, {"i": 5, "j": 5})
+    assert_close(noise_distribution(torch.tensor(COUNTS)), tensor(expected["p_noise"]))
 
 
 def test_rare_words_are_kept():
@@ -308,32 +239,18 @@ def test_vectors_are_initialised_as_in_the_authors_program():
 
 
 def cosine(x, y):
-    return dot(x, y) / math.sqrt(dot(x, x) * dot(y, y))
+    return np.dot(x, y) / math.sqrt(np.dot(x, x) * np.dot(y, y))
 
 
-def unit(x):
-    return [a / math.sqrt(dot(x, x)) for a in x]
-
-
-def analogy_by_index(vectors, a, b, c, signs=(-1, 1, 1), exclude=True, prepare=unit):
-    """Find the d, other than a, b and c, whose vector has the greatest cosine with v_b - v_a + v_c."""
-    v = [prepare(vector) for vector in vectors]
-    target = [dot(signs, parts) for parts in zip(v[a], v[b], v[c], strict=True)]
-    return max((d for d in range(len(v)) if not exclude or d not in (a, b, c)), key=lambda d: cosine(v[d], target))
-
-
-@equation(
-    "3.4.1g",
-    "dlbook.embedding.complete_analogies",
-    analogy_by_index,
-    lambda *inputs: analogy_by_index(*inputs, signs=(1, -1, 1)),  # a and b exchanged
-    lambda *inputs: analogy_by_index(*inputs, exclude=False),  # the three words allowed
-    lambda *inputs: analogy_by_index(*inputs, prepare=lambda vector: vector),  # vectors of any length
-)
+@executed("3.4.1g", of="dlbook.embedding.complete_analogies")
 def test_analogies_as_printed(formula):
-    torch.manual_seed(0)
-    vectors, questions = random(30, 4) * torch.rand(30, 1) * 5, torch.randint(30, (600, 3))
-    expected = [formula(vectors.tolist(), *question) for question in questions.tolist()]
+    vectors, questions = random(12, 4) * torch.rand(12, 1) * 5, torch.randint(12, (30, 3))
+    vectors[1:3] = vectors[0] + random(2, 4) / 10  # so that a would be the answer to a, b, c, were it allowed
+    questions[0] = torch.tensor([0, 1, 2])
+    expected = [
+        formula({"v": vectors, "a": a, "b": b, "c": c}, {"d": range(12)}, starts={"v": 0})["d"]
+        for a, b, c in questions.tolist()
+    ]
     found = complete_analogies(vectors, questions)
     assert torch.equal(found, torch.tensor(expected))  # to show how long lists differ takes pytest half a minute
 

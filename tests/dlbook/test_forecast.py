@@ -16,9 +16,7 @@ from dlbook.fused import FusedRecurrent
 from dlbook.losses import quantile_loss
 from dlbook.network import Dense, he_normal_
 from dlbook.recurrent import GRUCell, LSTMCell, RNNCell
-from tests.helpers.by_index import dense, dot, product, transposed
-from tests.helpers.by_index import sigmoid as sigmoid_by_index
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
 from tests.helpers.models import train_steps
 from tests.helpers.references import random, tensor
 
@@ -55,39 +53,27 @@ def test_a_readout_is_initialised_as_told():
     assert Readout(300, 200).weight_ho.abs().max().item() == pytest.approx(math.sqrt(6 / 500), rel=0.01)
 
 
-def output_by_index(W_ho, h, W_xo, x, b, f, sign=1):
-    return [f(dot(row, h) + dot(more, x) + sign * c) for row, more, c in zip(W_ho, W_xo, b, strict=True)]
+def readout(**options):
+    """Make an output layer, and its weights by their names in the book."""
+    torch.manual_seed(0)
+    layer = Readout(3, 3, **options).double()
+    nn.init.normal_(layer.bias)
+    return layer, {"W_ho": layer.weight_ho, "b_o": layer.bias}
 
 
-@equation(
-    "3.3.2a",
-    "dlbook.forecast.Readout",
-    output_by_index,
-    lambda W_ho, h, W_xo, x, b, f: output_by_index(W_ho, h, W_xo, [0] * 2, b, f),  # without the input
-    lambda W_ho, h, W_xo, x, b, f: output_by_index(W_ho, h, W_xo, x, b, f, sign=-1),  # a sign
-    lambda W_ho, h, W_xo, x, b, f: output_by_index(W_ho, h, W_xo, x, b, lambda z: z),  # without f
-)
+@executed("3.3.2a", of="dlbook.forecast.Readout")
 def test_the_articles_output_as_printed(formula):
-    torch.manual_seed(0)
-    readout, h, x = Readout(3, 3, inputs=2, activation=sigmoid).double(), random(3), random(2)
-    nn.init.normal_(readout.bias)
-    W_ho, W_xo, b = (parameter.tolist() for parameter in (readout.weight_ho, readout.weight_xo, readout.bias))
-    expected = formula(W_ho, h.tolist(), W_xo, x.tolist(), b, sigmoid_by_index)
-    assert_close(readout(h, x), tensor(expected))
+    layer, names = readout(inputs=3, activation=sigmoid)
+    h, x = random(3), random(3)
+    names |= {"W_xo": layer.weight_xo, "h_t": h, "x_t": x, "f": lambda z: sigmoid(tensor(z))}
+    assert_close(layer(h, x), tensor(formula(names)["o_t"]))
 
 
-@equation(
-    "3.3.2b",
-    "dlbook.forecast.Readout",
-    dense,
-    lambda W, h, b: product(W, h),  # without the bias
-    lambda W, h, b: dense(transposed(W), h, b),  # a transpose
-)
+@executed("3.3.2b", of="dlbook.forecast.Readout")
 def test_the_usual_output_as_printed(formula):
-    torch.manual_seed(0)
-    readout, h = Readout(3, 3).double(), random(3)
-    nn.init.normal_(readout.bias)
-    assert_close(readout(h), tensor(formula(readout.weight_ho.tolist(), h.tolist(), readout.bias.tolist())))
+    layer, names = readout()
+    h = random(3)
+    assert_close(layer(h), tensor(formula(names | {"h_t": h})["o_t"]))
 
 
 # --- the forecaster ---------------------------------------------------------------------------------------------------
@@ -149,23 +135,24 @@ def test_overfits_a_tiny_batch():
 # --- quantiles --------------------------------------------------------------------------------------------------------
 
 
-@equation(
-    "4.3b",
-    "dlbook.losses.quantile_loss",
-    lambda u, tau: max(tau * u, (tau - 1) * u),
-    lambda u, tau: max(tau * -u, (tau - 1) * -u),  # a sign: prediction minus target
-    lambda u, tau: max((1 - tau) * u, -tau * u),  # the level turned over
-    lambda u, tau: abs(u) / 2,  # the median for all
-)
+@executed("4.3b", of="dlbook.losses.quantile_loss")
 def test_quantile_loss_as_printed(formula):
+    for tau in (0.05, 0.8):
+        for y, q in ((1.5, 2.25), (3.0, -0.5)):
+            found = formula({"tau": tau, "y": y, "q": q})
+            assert_close(quantile_loss(tensor([q]), tensor(y), [tau]), tensor(found["ell_tau"]))
+            assert found["u"] == y - q
+
+
+def test_quantile_loss_is_the_mean():
     torch.manual_seed(0)
     prediction, target, levels = random(4, 5, 3), random(4, 5), [0.05, 0.5, 0.8]
-    costs = [
-        formula(y - q, tau)
-        for row, truth in zip(prediction.flatten(0, 1).tolist(), target.flatten().tolist(), strict=True)
-        for q, tau, y in zip(row, levels, [truth] * 3, strict=True)
+    each = [
+        quantile_loss(q[None], y, [tau])
+        for row, y in zip(prediction.flatten(0, 1), target.flatten(), strict=True)
+        for q, tau in zip(row, levels, strict=True)
     ]
-    assert_close(quantile_loss(prediction, target, levels), tensor(sum(costs) / len(costs)))
+    assert_close(quantile_loss(prediction, target, levels), torch.stack(each).mean())
 
 
 def test_quantile_loss_equals_scikit_learn():

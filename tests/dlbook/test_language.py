@@ -14,7 +14,7 @@ from dlbook.fused import FusedRecurrent
 from dlbook.language import LanguageModel, ScaledEmbedding, bits_per_token, chunk_losses, chunks, perplexity
 from dlbook.recurrent import GRUCell, LSTMCell, Recurrent, RNNCell
 from dlbook.text.decode import beam_search, generate, sample
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
 from tests.helpers.models import fill
 from tests.helpers.references import random, tensor
 
@@ -130,45 +130,34 @@ def test_no_gradient_flows_into_the_chunk_before():
         assert_close(gradient, model.recurrent.layer.weight_hh_l0.grad)
 
 
-def bits_by_index(p, shift=0, base=2.0, mean=True):
-    """Average -log2 of the probability of each token given those before it; p[t] is the table after t tokens."""
-    T = len(p)
-    return -sum(math.log(p[t][0][p[t][1 + shift]], base) for t in range(T)) / (T if mean else 1)
+def read():
+    """Make a model, a text, and the names of the equations about it."""
+    model, tokens = make(), text(6)
+
+    def p(following, *before):
+        return model(torch.tensor([before]))[0][0, -1].softmax(0)[following]
+
+    return model, tokens, {"p": p, "w": tokens, "T": 5}
 
 
-@equation(
-    "3.4.2a",
-    "dlbook.language.bits_per_token",
-    bits_by_index,
-    lambda p: bits_by_index(p, base=math.e),  # nats
-    lambda p: bits_by_index(p, shift=1),  # the symbol just read instead of the next
-    lambda p: bits_by_index(p, mean=False),  # the sum
-    lambda p: -bits_by_index(p),  # a sign
-)
+@executed("3.4.2a", of="dlbook.language.bits_per_token")
 def test_bits_as_printed(formula):
-    model, tokens = make(), text(12)
-    model.train()
-    table, state = [], None
-    for token, following in zip(tokens[:-1], tokens[1:], strict=True):
-        logits, state = model(token.view(1, 1), state)
-        table.append((logits[0, 0].softmax(0).tolist(), following.item(), token.item()))
+    model, tokens, names = read()
+    found = formula(names, starts={"w": 0})
     for length in (1, 4, 256):
-        assert_close(tensor(bits_per_token(model, tokens, length=length)), tensor(formula(table)))
+        assert_close(tensor(bits_per_token(model, tokens, length=length)), tensor(found["H"]))
 
 
-@equation(
-    "3.4.2b",
-    "dlbook.language.perplexity",
-    lambda p: math.prod(1 / q for q in p) ** (1 / len(p)),
-    lambda p: sum(1 / q for q in p) / len(p),  # the arithmetic mean
-    lambda p: math.prod(p) ** (1 / len(p)),  # a sign
-    lambda p: -sum(math.log2(q) for q in p) / len(p),  # without the power
-)
+@executed("3.4.2b", of="dlbook.language.perplexity")
 def test_perplexity_as_printed(formula):
-    probabilities = [0.5, 0.1, 0.02, 0.9]
-    bits = -sum(math.log2(q) for q in probabilities) / 4
-    assert_close(tensor(perplexity(bits)), tensor(formula(probabilities)))
-    assert perplexity(math.log2(7)) == pytest.approx(7)  # seven that are equally likely
+    model, tokens, names = read()
+    bits = bits_per_token(model, tokens)
+    found = formula(names | {"H": bits}, starts={"w": 0})
+    assert found["PP"] == pytest.approx((perplexity(bits),) * 2)
+
+
+def test_perplexity_of_equally_likely_tokens():
+    assert perplexity(math.log2(7)) == pytest.approx(7)
 
 
 def test_bits_are_measured_without_dropout():

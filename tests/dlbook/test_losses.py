@@ -12,8 +12,8 @@ from torch.testing import assert_close
 
 from dlbook import losses
 from dlbook.activations import softmax
-from tests.helpers.by_index import softmax as softmax_by_index
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
+from tests.helpers.references import random, tensor
 
 
 def example(batch=6, classes=4, scale=3.0):
@@ -120,127 +120,64 @@ def test_keras_divides_weighted_cross_entropy_by_the_number_of_examples():
     assert_close(ours * weight[target].sum() / len(target), theirs)
 
 
-def loss_by_index(scores, target):
-    return sum(-math.log(softmax_by_index(z)[y]) for z, y in zip(scores, target, strict=True)) / len(target)
+def batch():
+    """Return logits and targets, and what the formulas take of them; classes are counted from 0."""
+    scores, target = example()
+    return scores, target, {"p": scores.softmax(1), "y": target}, {"p": (1, 0), "w": 0}
 
 
-@equation(
-    "3.1.2a",
-    "dlbook.losses.cross_entropy",
-    loss_by_index,
-    lambda scores, target: loss_by_index(scores, target) * len(target),  # the sum instead of the mean
-    lambda scores, target: -loss_by_index(scores, target),  # a sign
-    lambda scores, target: loss_by_index(scores, [(y + 1) % 4 for y in target]),  # the next class
-)
+@executed("3.1.2a", of="dlbook.losses.cross_entropy")
 def test_cross_entropy_as_printed(formula):
-    scores, target = example()
-    expected = torch.tensor(formula(scores.tolist(), target.tolist()), dtype=torch.float64)
-    assert_close(losses.cross_entropy(scores, target), expected)
+    scores, target, names, starts = batch()
+    found = formula(names | {"B": 6}, starts=starts)
+    assert_close(losses.cross_entropy(scores, target), tensor(found["L"]))
 
 
-def delta_by_index(p, target):
-    return [[(p_i - float(i == y)) / len(p) for i, p_i in enumerate(row)] for row, y in zip(p, target, strict=True)]
-
-
-@equation(
-    "3.1.2b",
-    "dlbook.losses.cross_entropy_gradient",
-    delta_by_index,
-    lambda p, target: [[-d for d in row] for row in delta_by_index(p, target)],  # truth minus probability
-    lambda p, target: [[p_i / len(p) for p_i in row] for row in p],  # the truth left out
-)
+@executed("3.1.2b", of="dlbook.losses.cross_entropy_gradient")
 def test_delta_as_printed(formula):
-    scores, target = example()
-    expected = torch.tensor(formula(softmax(scores).tolist(), target.tolist()), dtype=torch.float64)
-    assert_close(losses.cross_entropy_gradient(scores, target), expected)
+    scores, target, names, starts = batch()
+    found = formula(names | {"B": 6}, {"n": 6, "i": range(4)}, starts=starts)
+    assert_close(losses.cross_entropy_gradient(scores, target), tensor(found["delta"]))
 
 
-def errors():
-    generator = torch.Generator().manual_seed(2)
-    return [2 * torch.randn(9, dtype=torch.float64, generator=generator) for _ in range(2)]
-
-
-@equation(
-    "6.4a",
-    "dlbook.losses.mean_absolute_error",
-    lambda prediction, y: sum(abs(p - t) for p, t in zip(prediction, y, strict=True)) / len(y),
-    lambda prediction, y: sum((p - t) ** 2 for p, t in zip(prediction, y, strict=True)) / len(y),  # the square
-    lambda prediction, y: abs(sum(p - t for p, t in zip(prediction, y, strict=True))) / len(y),  # of the mean
-)
+@executed("6.4a", of="dlbook.losses.mean_absolute_error")
 def test_absolute_error_as_printed(formula):
-    prediction, target = errors()
-    expected = torch.tensor(formula(prediction.tolist(), target.tolist()), dtype=torch.float64)
-    assert_close(losses.mean_absolute_error(prediction, target), expected)
+    prediction, target = 2 * random(9), 2 * random(9)
+    found = formula({r"\hat y": prediction, "y": target, "N": 9})
+    assert_close(losses.mean_absolute_error(prediction, target), tensor(found["MAE"]))
 
 
-@equation(
-    "6.4b",
-    "dlbook.losses.huber",
-    lambda e, delta: e**2 / 2 if abs(e) <= delta else delta * (abs(e) - delta / 2),
-    lambda e, delta: e**2 if abs(e) <= delta else delta * (abs(e) - delta / 2),  # without the half
-    lambda e, delta: e**2 / 2 if abs(e) <= delta else delta * (abs(e) - delta),  # the pieces do not meet
-    lambda e, delta: e**2 / 2 if abs(e) > delta else delta * (abs(e) - delta / 2),  # the pieces exchanged
-)
+@executed("6.4b", of="dlbook.losses.huber")
 def test_huber_as_printed(formula):
-    prediction, target = errors()
-    each = [formula(p - t, 1.3) for p, t in zip(prediction.tolist(), target.tolist(), strict=True)]
-    assert_close(losses.huber(prediction, target, delta=1.3).item(), sum(each) / len(each))
+    e = tensor([-3.0, -1.3, -0.5, 0.2, 1.3, 2.0])  # two of them where the pieces meet
+    each = torch.stack([losses.huber(one, torch.zeros_like(one), delta=1.3) for one in e])
+    found = formula({"delta": 1.3}, {"e": e.tolist()})
+    assert_close(each, tensor(found["h"]))
 
 
-def weighted_by_index(scores, target, w, weighted=True):
-    each = [w[y] * -math.log(softmax_by_index(z)[y]) for z, y in zip(scores, target, strict=True)]
-    return sum(each) / (sum(w[y] for y in target) if weighted else len(target))
-
-
-@equation(
-    "6.4d",
-    "dlbook.losses.weighted_cross_entropy",
-    weighted_by_index,
-    lambda scores, target, w: weighted_by_index(scores, target, w, weighted=False),  # over the number of examples
-    lambda scores, target, w: weighted_by_index(scores, target, [1 / v for v in w]),  # the weights upside down
-    lambda scores, target, w: weighted_by_index(scores, target, w[1:] + w[:1]),  # the next class's weight
-)
+@executed("6.4d", of="dlbook.losses.weighted_cross_entropy")
 def test_weighted_cross_entropy_as_printed(formula):
-    scores, target = example()
-    weight = torch.tensor([1.0, 2.0, 5.0, 0.5], dtype=torch.float64)
-    expected = torch.tensor(formula(scores.tolist(), target.tolist(), weight.tolist()), dtype=torch.float64)
-    assert_close(losses.weighted_cross_entropy(scores, target, weight), expected)
+    scores, target, names, starts = batch()
+    weight = tensor([1.0, 2.0, 5.0, 0.5])
+    found = formula(names | {"w": weight}, {"n": 6}, starts=starts)
+    assert_close(losses.weighted_cross_entropy(scores, target, weight), tensor(found["L"]))
 
 
-@equation(
-    "6.4e",
-    "dlbook.losses.weighted_cross_entropy",
-    lambda p, w: w[1] / w[0] * p / (1 - p),
-    lambda p, w: w[0] / w[1] * p / (1 - p),  # upside down
-    lambda p, w: p / (1 - p),  # without the weights
-)
+@executed("6.4e", of="dlbook.losses.weighted_cross_entropy")
 def test_weights_multiply_the_odds(formula):
-    weight, p = torch.tensor([0.5, 4.0], dtype=torch.float64), 3 / 20  # 3 of 20 examples are of class 1
+    weight, p = tensor([0.5, 4.0]), 3 / 20  # 3 of 20 examples are of class 1
     target = (torch.arange(20) < 3).long()
-    odds = formula(p, weight.tolist())
-    score = torch.tensor(math.log(odds), dtype=torch.float64, requires_grad=True)
+    found = formula({"w_0": weight[0], "w_1": weight[1], "p": p})
+    score = tensor(found[r"\frac{\tilde p}{1 - \tilde p}"]).log().requires_grad_()
     scores = torch.stack([torch.zeros_like(score), score]).expand(20, 2)
     losses.weighted_cross_entropy(scores, target, weight).backward()
     assert abs(score.grad.item()) < 1e-12  # lowest where the odds are as printed
 
 
-def slope_by_index(p, truth):
-    mean = sum(p_j * (p_j - t_j) for p_j, t_j in zip(p, truth, strict=True))
-    return [2 / len(p) * p_i * (p_i - t_i - mean) for p_i, t_i in zip(p, truth, strict=True)]
-
-
-@equation(
-    "6.4c",
-    "dlbook.losses.mean_squared_error_gradient",
-    slope_by_index,
-    lambda p, truth: [2 / len(p) * (p_i - t_i) for p_i, t_i in zip(p, truth, strict=True)],  # without softmax's slope
-    lambda p, truth: [2 / len(p) * p_i * (p_i - t_i) for p_i, t_i in zip(p, truth, strict=True)],  # without the others
-    lambda p, truth: [-slope for slope in slope_by_index(p, truth)],  # a sign
-)
+@executed("6.4c", of="dlbook.losses.mean_squared_error_gradient")
 def test_squared_error_behind_softmax_as_printed(formula):
-    scores, target = example(batch=1)
-    truth = functional.one_hot(target, 4).double()
-    scores.requires_grad_()
+    scores, truth = random(4).requires_grad_(), random(4).softmax(0)
     p = softmax(scores)
     p.backward(losses.mean_squared_error_gradient(p.detach(), truth))
-    assert_close(scores.grad[0].tolist(), formula(p[0].tolist(), truth[0].tolist()))
+    found = formula({"p": p, "t": truth, "C": 4}, {"i": 4})
+    assert_close(scores.grad, tensor(found["dMSE/dz"]))

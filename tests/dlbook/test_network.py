@@ -9,8 +9,9 @@ from torch.testing import assert_close
 
 from dlbook import activations, losses, network
 from dlbook.network import MLP, Dense, Dropout
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
 from tests.helpers.models import train_steps
+from tests.helpers.references import tensor
 
 
 def copied(ours, theirs):
@@ -192,72 +193,37 @@ def test_overfits_a_tiny_batch():
 # --- the equations, as printed ----------------------------------------------------------------------------------------
 
 
-def layer_by_index(w, a, b):
-    return [sum(w[i][j] * a[j] for j in range(len(a))) + b[i] for i in range(len(b))]
-
-
-@equation(
-    "3.1.1a",
-    "dlbook.network.Dense",
-    layer_by_index,
-    lambda w, a, b: layer_by_index(w, a, [-v for v in b]),  # a sign
-    lambda w, a, b: [sum(w[j][i] * a[j] for j in range(len(b))) + b[i] for i in range(len(b))],  # a transpose
-)
+@executed("3.1.1a", of="dlbook.network.Dense")
 def test_layer_as_printed(formula):
-    torch.manual_seed(0)
-    layer = Dense(3, 3).double()
+    layer, a = Dense(3, 3).double(), torch.randn(3, dtype=torch.float64)
     nn.init.normal_(layer.bias)
-    a = torch.randn(3, dtype=torch.float64)
-    expected = formula(layer.weight.tolist(), a.tolist(), layer.bias.tolist())
-    assert_close(layer(a), torch.tensor(expected, dtype=torch.float64))
+    found = formula({"w": layer.weight, "a": a, "b": layer.bias}, {"i": 3, "j": 3})
+    assert_close(layer(a), tensor(found["z"]))
 
 
-@equation(
-    "3.1.1c",
-    "dlbook.network.propagate",
-    lambda f, w, a, b: [f(z) for z in layer_by_index(w, a, b)],
-    lambda f, w, a, b: layer_by_index(w, [f(v) for v in a], b),  # the activation before the layer instead of after
-    lambda f, w, a, b: [
-        f(z) + v for z, v in zip(layer_by_index(w, a, [0.0] * len(b)), b, strict=True)
-    ],  # the bias outside
-)
+@executed("3.1.1c", of="dlbook.network.propagate")
 def test_hidden_layer_as_printed(formula):
     _, weights, biases, x, _ = small()
     _, kept = network.propagate(x, weights, biases, torch.tanh)
-    f = lambda z: torch.tanh(torch.tensor(z, dtype=torch.float64)).item()  # noqa: E731
-    expected = [formula(f, weights[0].tolist(), row, biases[0].tolist()) for row in x.tolist()]
-    assert_close(kept[1], torch.tensor(expected, dtype=torch.float64))
+    layer = {"W_1": weights[0], "b_1": biases[0], "f": lambda z: torch.tanh(tensor(z))}
+    assert_close(kept[1], torch.stack([tensor(formula(layer | {"a_0": row})["a_1"]) for row in x]))
 
 
-@equation(
-    "3.1.1d",
-    "dlbook.network.propagate",
-    lambda w, a, b: torch.tensor(layer_by_index(w, a, b), dtype=torch.float64).softmax(0),
-    lambda w, a, b: torch.tensor(
-        layer_by_index(w, a, b), dtype=torch.float64
-    ).sigmoid(),  # the same f as in the hidden layer
-    lambda w, a, b: torch.tensor(layer_by_index(w, a, b), dtype=torch.float64).tanh().softmax(0),  # both
-)
+@executed("3.1.1d", of="dlbook.network.propagate")
 def test_output_layer_as_printed(formula):
     _, weights, biases, x, _ = small()
     zs, kept = network.propagate(x, weights, biases, torch.tanh)
-    expected = torch.stack([formula(weights[2].tolist(), row, biases[2].tolist()) for row in kept[2].tolist()])
+    layer = {"W_2": weights[2], "b_2": biases[2]}
+    expected = torch.stack([tensor(formula(layer | {"a_1": row})["a_2"]) for row in kept[2]])
     assert_close(activations.softmax(zs[-1]), expected)
 
 
-@equation(
-    "3.1.1f",
-    "dlbook.network.he_normal_",
-    lambda inputs, outputs: 2 / inputs,
-    lambda inputs, outputs: 1 / inputs,  # without the factor for the half that ReLU cuts off
-    lambda inputs, outputs: 2 / outputs,  # the other side of the layer
-)
+@executed("3.1.1f", of="dlbook.network.he_normal_")
 def test_he_variance_as_printed(formula):
-    torch.manual_seed(0)
-    weight = Dense(500, 4000).double().weight
-    variance = torch.tensor(formula(500, 4000), dtype=torch.float64)
-    assert_close(weight.var(), variance, rtol=0.03, atol=0)
-    a = activations.relu(torch.randn(200, 500, dtype=torch.float64))  # what (3.1.1f) is for: the size is kept
+    weight = Dense(50, 40_000).double().weight
+    variance = tensor(formula({"n_0": 50})["Var(w_ij)"])
+    assert_close(weight.var(), variance, rtol=0.005, atol=0)  # five standard errors
+    a = activations.relu(torch.randn(20, 50, dtype=torch.float64))  # what (3.1.1f) is for: the size is kept
     kept = torch.nn.functional.linear(a, weight.detach() / weight.std() * variance.sqrt()).square().mean() / 2
     assert_close(kept, a.square().mean(), rtol=0.05, atol=0)
 
@@ -280,51 +246,28 @@ def gradients_and_deltas():
     return weights, [x[0], *(torch.tanh(z.detach()) for z in zs[:-1])], [z.grad for z in zs], zs, by_hand
 
 
-@equation(
-    "3.1.2c",
-    "dlbook.network.backpropagate",
-    lambda delta, a: [[d * v for v in a] for d in delta],
-    lambda delta, a: [[-d * v for v in a] for d in delta],  # a sign
-    lambda delta, a: [[d for _ in a] for d in delta],  # without the activation
-)
+@executed("3.1.2c", of="dlbook.network.backpropagate")
 def test_weight_gradient_as_printed(formula):
     _, kept, deltas, _, (weight_gradients, _) = gradients_and_deltas()
     for delta, a, gradient in zip(deltas, kept, weight_gradients, strict=True):
-        assert_close(gradient, torch.tensor(formula(delta.tolist(), a.tolist()), dtype=torch.float64))
+        assert_close(gradient, tensor(formula({r"\delta_l": delta, "a_{l-1}": a})["dL/dW_l"]))
 
 
-@equation(
-    "3.1.2d",
-    "dlbook.network.backpropagate",
-    lambda deltas, layer: deltas[layer],
-    lambda deltas, layer: -deltas[layer],  # a sign
-    lambda deltas, layer: deltas[max(layer - 1, 0)],  # an index shift
-)
+@executed("3.1.2d", of="dlbook.network.backpropagate")
 def test_bias_gradient_as_printed(formula):
     _, _, deltas, _, (_, bias_gradients) = gradients_and_deltas()
-    for layer, gradient in enumerate(bias_gradients):
-        assert_close(gradient, formula(deltas, layer))
+    for delta, gradient in zip(deltas, bias_gradients, strict=True):
+        assert_close(gradient, tensor(formula({r"\delta_l": delta})["dL/db_l"]))
 
 
-def delta_by_index(w, delta, slope):
-    return [sum(w[i][j] * delta[i] for i in range(len(delta))) * slope[j] for j in range(len(slope))]
-
-
-@equation(
-    "3.1.2e",
-    "dlbook.network.backpropagate",
-    delta_by_index,
-    lambda w, delta, slope: delta_by_index(w, delta, [1.0] * len(slope)),  # without the derivative of the activation
-    lambda w, delta, slope: delta_by_index(w, [-d for d in delta], slope),  # a sign
-)
+@executed("3.1.2e", of="dlbook.network.backpropagate")
 def test_delta_as_printed(formula):
     weights, _, deltas, zs, (_, bias_gradients) = gradients_and_deltas()
+    slope = {"f'": lambda z: activations.tanh_derivative(tensor(z))}
     for layer in (0, 1):
-        slope = activations.tanh_derivative(zs[layer].detach()).tolist()
-        expected = torch.tensor(
-            formula(weights[layer + 1].tolist(), deltas[layer + 1].tolist(), slope), dtype=torch.float64
-        )
-        assert_close(bias_gradients[layer], expected)
+        next_layer = {"W_{l+1}": weights[layer + 1], r"\delta_{l+1}": deltas[layer + 1]}
+        found = formula(slope | next_layer | {"z_l": zs[layer]})
+        assert_close(bias_gradients[layer], tensor(found["delta_l"]))
 
 
 def test_finite_difference_puts_the_entry_back():
@@ -334,32 +277,16 @@ def test_finite_difference_puts_the_entry_back():
     assert torch.equal(w, before)
 
 
-@equation(
-    "3.1.2f",
-    "dlbook.network.finite_difference",
-    lambda loss, w, h: (loss(w + h) - loss(w - h)) / (2 * h),
-    lambda loss, w, h: (loss(w + h) - loss(w - h)) / h,  # without the factor two
-    lambda loss, w, h: (loss(w + h) - loss(w)) / h,  # one-sided
-    lambda loss, w, h: (loss(w - h) - loss(w + h)) / (2 * h),  # a sign
-)
+@executed("3.1.2f", of="dlbook.network.finite_difference")
 def test_finite_difference_as_printed(formula):
     loss = lambda w: w**3 - 2 * w  # noqa: E731
     w = torch.tensor([0.7], dtype=torch.float64)
-    expected = torch.tensor(formula(loss, 0.7, 0.1), dtype=torch.float64)
-    assert_close(
-        torch.tensor(network.finite_difference(lambda: loss(w), w, 0, step=0.1), dtype=torch.float64), expected
-    )
+    found = network.finite_difference(lambda: loss(w), w, 0, step=0.1)
+    assert_close(tensor(found), tensor(formula({"L": loss, "w": 0.7, "h": 0.1})["dL/dw"]))
 
 
-@equation(
-    "4.1a",
-    "dlbook.network.MLP",
-    lambda n: sum((n[layer - 1] + 1) * n[layer] for layer in range(1, len(n))),
-    lambda n: sum(n[layer - 1] * n[layer] for layer in range(1, len(n))),  # without the biases
-    lambda n: sum((n[layer - 1] + 1) * n[layer] for layer in range(1, len(n) - 1)),  # without the last layer
-    lambda n: sum((n[layer] + 1) * n[layer - 1] for layer in range(1, len(n))),  # a bias for each input
-)
+@executed("4.1a", of="dlbook.network.MLP")
 def test_number_of_parameters_as_printed(formula):
     widths = [7, 5, 4, 3]
-    counted = torch.tensor(sum(p.numel() for p in MLP(widths).parameters()))
-    assert_close(torch.tensor(formula(widths)), counted)
+    counted = sum(p.numel() for p in MLP(widths).parameters())
+    assert counted == formula({"n": widths, "k": 3}, starts={"n": 0})["#parameters"]

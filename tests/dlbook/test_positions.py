@@ -10,34 +10,17 @@ from torch import nn
 from torch.testing import assert_close
 
 from dlbook.positions import RotaryEmbedding, TokenEmbedding, rotary_frequencies, sinusoidal
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
 from tests.helpers.references import assert_same, random, tensor
 
 # --- sinusoidal -------------------------------------------------------------------------------------------------------
 
 
-def wave(t, k, dim, exchange=False, shift=0):
-    """Describe place t by its number k: a sine if k = 2i, a cosine if k = 2i + 1; both count from 0."""
-    i = k // 2
-    angle = (t + shift) / 10_000 ** (2 * i / dim)
-    return math.cos(angle) if (k % 2 == 1) != exchange else math.sin(angle)
-
-
-@equation(
-    "3.4.4a",
-    "dlbook.positions.sinusoidal",
-    wave,
-    lambda t, k, dim: wave(t, k, dim, exchange=True),  # sine and cosine exchanged
-    lambda t, k, dim: wave(t, k, dim, shift=1),  # places counted from 1
-    lambda t, k, dim: (
-        math.sin(t / 10_000 ** (k / dim)) if k % 2 == 0 else math.cos(t / 10_000 ** (k / dim))
-    ),  # k for 2i
-    lambda t, k, dim: wave(t, k, 2 * dim),  # the exponent halved
-)
+@executed("3.4.4a", of="dlbook.positions.sinusoidal")
 def test_sinusoidal_positions_as_printed(formula):
-    for steps, dim in ((1, 2), (7, 6), (30, 4)):
-        expected = tensor([[formula(t, k, dim) for k in range(dim)] for t in range(steps)])
-        assert_close(sinusoidal(steps, dim, torch.float64), expected)
+    for steps, dim in ((1, 2), (7, 6), (5, 4)):
+        found = formula({"d": dim}, {"t": range(steps), "i": range(dim // 2)}, starts={"p": 0})
+        assert_close(sinusoidal(steps, dim, torch.float64), tensor(found["p"]))
 
 
 def test_distances_are_the_same_everywhere():
@@ -66,32 +49,14 @@ def test_rotations_are_complex_products(steps, pairs, start):
     assert_same(lambda x: rotate(x, start), turned, random(2, 3, steps, 2 * pairs))
 
 
-def rotation(x, t, dim, sign=1, halves=False, base=10_000):
-    """Turn each pair (x[2i], x[2i + 1]) by the angle t / 10000^(2i / dim)."""
-    y = [0.0] * dim
-    for i in range(dim // 2):
-        a, b = (i, i + dim // 2) if halves else (2 * i, 2 * i + 1)
-        angle = t * base ** (-2 * i / dim)
-        y[a] = x[a] * math.cos(angle) - sign * x[b] * math.sin(angle)
-        y[b] = sign * x[a] * math.sin(angle) + x[b] * math.cos(angle)
-    return y
-
-
-@equation(
-    "3.4.4b",
-    "dlbook.positions.RotaryEmbedding",
-    rotation,
-    lambda x, t, dim: rotation(x, t, dim, sign=-1),  # the other way round
-    lambda x, t, dim: rotation(x, t, dim, halves=True),  # other pairs
-    lambda x, t, dim: rotation(x, t + 1, dim),  # an index shift
-    lambda x, t, dim: rotation(x, t, dim, base=1),  # the same angle for all pairs
-)
+@executed("3.4.4b", of="dlbook.positions.RotaryEmbedding")
 def test_rotary_positions_as_printed(formula):
-    torch.manual_seed(0)
     for dim in (2, 6):
-        x = random(4, dim)
-        expected = tensor([formula(x[n].tolist(), 3 + n, dim) for n in range(4)])
-        assert_close(rotate(x, offset=3), expected)
+        x = random(2, dim)
+        for t, y in enumerate(rotate(x, offset=3), start=3):
+            found = formula({"x": x[t - 3], "t": t, "d": dim}, {"i": range(dim // 2)}, starts={"x": 0, "y": 0})
+            assert_close(y, tensor(found["y"]))
+            assert_close(rotary_frequencies(dim), tensor(found["theta"]))
 
 
 @given(first=st.integers(0, 500), other=st.integers(0, 500), distance=st.integers(0, 50), seed=st.integers(0, 9))

@@ -1,7 +1,8 @@
 """Recurrent cells: equal to PyTorch and Keras in value and every gradient; padding counts for nothing."""
 
+import copy
 import math
-from functools import partial
+from functools import cache, partial
 
 import pytest
 import torch
@@ -13,8 +14,7 @@ from torch.testing import assert_close
 
 from dlbook.activations import relu
 from dlbook.recurrent import Cell, GRUCell, LSTMCell, Recurrent, RNNCell, keras_init_, scan, torch_init_
-from tests.helpers.by_index import product, sigmoid, transposed
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
 from tests.helpers.models import fill, train_steps
 from tests.helpers.references import random, tensor
 
@@ -340,185 +340,132 @@ def test_a_cell_without_equations():
 # --- the equations, as printed ----------------------------------------------------------------------------------------
 
 
-def state_by_index(W_hh, W_xh, b, h, x, f, sign=1):
-    sums = zip(product(W_hh, h), product(W_xh, x), b, strict=True)
-    return [f(recurrent + new + sign * bias) for recurrent, new, bias in sums]
-
-
-@equation(
-    "3.3.1a",
-    "dlbook.recurrent.RNNCell",
-    state_by_index,
-    lambda W_hh, W_xh, b, h, x, f: state_by_index(transposed(W_hh), W_xh, b, h, x, f),  # a transpose
-    lambda W_hh, W_xh, b, h, x, f: state_by_index(W_hh, W_xh, b, h, x, f, sign=-1),  # a sign
-    lambda W_hh, W_xh, b, h, x, f: state_by_index(W_hh, W_xh, b, [0] * len(h), x, f),  # without the past
-)
+@executed("3.3.1a", of="dlbook.recurrent.RNNCell")
 def test_hidden_state_as_printed(formula):
-    for kind, f in (("tanh", math.tanh), ("relu", lambda z: max(0.0, z))):
-        cell, x = make(kind, 2, 3, biases=1).cells[0], random(1, 4, 2)
-        y, _ = scan(cell, x)
-        h = [0.0] * 3
-        for t in range(4):
-            h = formula(cell.weight_hh.tolist(), cell.weight_ih.tolist(), cell.bias_ih.tolist(), h, x[0, t].tolist(), f)
-            assert_close(y[0, t], tensor(h))
+    for kind, f in (("tanh", torch.tanh), ("relu", torch.relu)):
+        cell, x, h = make(kind, 2, 3, biases=1).cells[0], random(1, 3, 2), random(1, 3)
+        names = {"W_hh": cell.weight_hh, "W_xh": cell.weight_ih, "b_h": cell.bias_ih}
+        names["f"] = lambda z, f=f: f(tensor(z))
+        y, _ = scan(cell, x, (h,))
+        state = h[0]
+        for t in range(3):
+            state = tensor(formula(names | {"h_t-1": state, "x_t": x[0, t]})["h_t"])
+            assert_close(y[0, t], state)
 
 
-def blocks(cell, x, h):
-    """Return W_x x + b_x and W_h h + b_h, block by block, each as a list."""
-    biases = [cell.bias_ih.tolist(), [0.0] * len(cell.bias_ih) if cell.bias_hh is None else cell.bias_hh.tolist()]
-    sums = []
-    for weight, bias, vector in zip((cell.weight_ih, cell.weight_hh), biases, (x, h), strict=True):
-        rows = [entry + b for entry, b in zip(product(weight.tolist(), vector), bias, strict=True)]
-        sums.append([rows[n : n + cell.hidden] for n in range(0, len(rows), cell.hidden)])
-    return sums
+def weights(cell):
+    """Return the blocks of a cell's weights by their names in the book, W_xi and W_hi, and b_i or b_xi and b_hi."""
+    biases = {"b_x": cell.bias_ih, "b_h": cell.bias_hh}
+    if cell.parts == 2:  # an LSTM: only the sum of two biases counts
+        biases = {"b_": cell.bias_ih if cell.bias_hh is None else cell.bias_ih + cell.bias_hh}
+    stacked = {"W_x": cell.weight_ih, "W_h": cell.weight_hh} | biases
+    return {
+        name + letter: rows
+        for name, values in stacked.items()
+        for letter, rows in zip(cell.gates, values.chunk(len(cell.gates)), strict=True)
+    }
 
 
-def gate(of_x, of_h):
-    return sigmoid(of_x + of_h)
+def with_biases(cell, **biases):
+    """Copy a cell and set the biases of some blocks, by their letters: at ±1000 a gate is open or shut."""
+    changed = copy.deepcopy(cell)
+    for letter, bias in biases.items():
+        changed.bias_ih.data.view(len(cell.gates), -1)[cell.gates.index(letter)] = bias
+    return changed
 
 
-def candidate(of_x, of_h):
-    return math.tanh(of_x + of_h)
+def parts_of_lstm(cell, x, h):
+    """Return i, f, g and o of an LSTM, as its states show them when all else is 1 or 0."""
+    zero, one = torch.zeros_like(h), torch.ones_like(h)
+    _, i = with_biases(cell, g=1000)(x, (h, zero))
+    _, f = with_biases(cell, i=-1000)(x, (h, one))
+    _, g = with_biases(cell, i=1000)(x, (h, zero))
+    o, _ = cell(x, (h, 1000 * one))
+    return {"i_t": i[0], "f_t": f[0], "g_t": g[0], "o_t": o[0]}
 
 
-def cell_state(i, f, g, c):
-    return f * c + i * g
-
-
-def shown(o, c):
-    return o * math.tanh(c)
-
-
-def check_lstm(gate=gate, candidate=candidate, cell_state=cell_state, shown=shown):
-    """Evaluate an LSTM number by number, with one of its equations replaced, and compare it with the package."""
+@cache
+def lstms():
+    """Return, for one vector of biases and for two, an LSTM's weights, input and state, and all that comes of them."""
+    pairs = []
     for biases in (1, 2):
-        cell, x = make("lstm", 2, 3, biases=biases).cells[0], random(1, 4, 2)
-        h, c = random(1, 3), random(1, 3)
-        y, (_, end) = scan(cell, x, (h, c))
-        h, c = h[0].tolist(), c[0].tolist()
-        for t in range(4):
-            of_x, of_h = blocks(cell, x[0, t].tolist(), h)
-            i, f, g, o = (
-                [function(a, b) for a, b in zip(*pair, strict=True)]
-                for function, *pair in zip((gate, gate, candidate, gate), of_x, of_h, strict=True)
-            )
-            c = [cell_state(*numbers) for numbers in zip(i, f, g, c, strict=True)]
-            h = [shown(*numbers) for numbers in zip(o, c, strict=True)]
-            assert_close(y[0, t], tensor(h))
-        assert_close(end[0], tensor(c))
+        cell, x, h, c = make("lstm", 2, 3, biases=biases).cells[0], random(1, 2), random(1, 3), random(1, 3)
+        supplied = weights(cell) | {"x_t": x[0], "h_t-1": h[0], "c_t-1": c[0]}
+        h_t, c_t = cell(x, (h, c))
+        pairs.append((supplied, parts_of_lstm(cell, x, h) | {"h_t": h_t[0], "c_t": c_t[0]}))
+    return pairs
 
 
-@equation(
-    "3.3.3a",
-    "dlbook.recurrent.LSTMCell",
-    gate,
-    lambda of_x, of_h: sigmoid(of_x - of_h),  # a sign
-    lambda of_x, of_h: sigmoid(of_x),  # without the state
-    lambda of_x, of_h: math.tanh(of_x + of_h),  # another function
-)
+@executed("3.3.3a", of="dlbook.recurrent.LSTMCell")
 def test_gates_as_printed(formula):
-    check_lstm(gate=formula)
+    for supplied, expected in lstms():
+        found = formula(supplied)
+        for gate in ("i_t", "f_t", "o_t"):
+            assert_close(expected[gate], tensor(found[gate]))
 
 
-@equation(
-    "3.3.3b",
-    "dlbook.recurrent.LSTMCell",
-    candidate,
-    lambda of_x, of_h: sigmoid(of_x + of_h),  # another function
-    lambda of_x, of_h: math.tanh(of_x - of_h),  # a sign
-)
+@executed("3.3.3b", of="dlbook.recurrent.LSTMCell")
 def test_candidate_as_printed(formula):
-    check_lstm(candidate=formula)
+    for supplied, expected in lstms():
+        assert_close(expected["g_t"], tensor(formula(supplied)["g_t"]))
 
 
-@equation(
-    "3.3.3c",
-    "dlbook.recurrent.LSTMCell",
-    cell_state,
-    lambda i, f, g, c: i * c + f * g,  # the gates exchanged
-    lambda i, f, g, c: f * c + (1 - f) * g,  # one gate for both, as in a GRU
-    lambda i, f, g, c: c + i * g,  # without forgetting, the form of 1997
-)
+@executed("3.3.3c", of="dlbook.recurrent.LSTMCell")
 def test_cell_as_printed(formula):
-    check_lstm(cell_state=formula)
+    for supplied, expected in lstms():
+        parts = {name: expected[name] for name in ("i_t", "f_t", "g_t")}
+        assert_close(expected["c_t"], tensor(formula(supplied | parts)["c_t"]))
 
 
-@equation(
-    "3.3.3d",
-    "dlbook.recurrent.LSTMCell",
-    shown,
-    lambda o, c: o * c,  # without tanh
-    lambda o, c: math.tanh(o * c),  # the gate inside
-)
+@executed("3.3.3d", of="dlbook.recurrent.LSTMCell")
 def test_shown_state_as_printed(formula):
-    check_lstm(shown=formula)
+    for _, expected in lstms():
+        found = formula({"o_t": expected["o_t"], "c_t": expected["c_t"]})
+        assert_close(expected["h_t"], tensor(found["h_t"]))
 
 
-def candidate_behind_gate(r, of_x, of_h):
-    return math.tanh(of_x + r * of_h)
+def parts_of_gru(cell, x, h):
+    """Return r, z and n of a GRU, as its states show them when all else is 1 or 0."""
+    n = with_biases(cell, z=-1000)(x, (h,))[0]
+    high, low = (with_biases(cell, n=limit)(x, (h,))[0] for limit in (1000, -1000))  # 1 - z + z h, and z - 1 + z h
+    reset = with_biases(cell, z=-1000)  # and n = tanh(r): nothing but the bias behind the gate is left
+    for parameter in reset.parameters():
+        parameter.data.chunk(3)[2].fill_(parameter is reset.bias_hh)
+    r = reset(x, (h,))[0].atanh()
+    return {"r_t": r[0], "z_t": 1 - (high - low)[0] / 2, "n_t": n[0]}
 
 
-def mixed(z, n, h):
-    return (1 - z) * n + z * h
+@cache
+def gru():
+    """Return a GRU's weights, input and state, and all that comes of them."""
+    cell, x, h = make("gru", 2, 3).cells[0], random(1, 2), random(1, 3)
+    return weights(cell) | {"x_t": x[0], "h_t-1": h[0]}, parts_of_gru(cell, x, h) | {"h_t": cell(x, (h,))[0][0]}
 
 
-def check_gru(gate=gate, candidate=candidate_behind_gate, mixed=mixed):
-    """Evaluate a GRU number by number, with one of its equations replaced, and compare it with the package."""
-    cell, x, h = make("gru", 2, 3).cells[0], random(1, 4, 2), random(1, 3)
-    y, _ = scan(cell, x, (h,))
-    h = h[0].tolist()
-    for t in range(4):
-        (r_x, z_x, n_x), (r_h, z_h, n_h) = blocks(cell, x[0, t].tolist(), h)
-        r, z = ([gate(a, b) for a, b in zip(*pair, strict=True)] for pair in ((r_x, r_h), (z_x, z_h)))
-        n = [candidate(*numbers) for numbers in zip(r, n_x, n_h, strict=True)]
-        h = [mixed(*numbers) for numbers in zip(z, n, h, strict=True)]
-        assert_close(y[0, t], tensor(h))
-
-
-@equation(
-    "3.3.3e",
-    "dlbook.recurrent.GRUCell",
-    gate,
-    lambda of_x, of_h: sigmoid(of_x - of_h),  # a sign
-    lambda of_x, of_h: sigmoid(of_h),  # without the input
-)
+@executed("3.3.3e", of="dlbook.recurrent.GRUCell")
 def test_gates_of_the_gru_as_printed(formula):
-    check_gru(gate=formula)
+    supplied, expected = gru()
+    found = formula(supplied)
+    for gate in ("r_t", "z_t"):
+        assert_close(expected[gate], tensor(found[gate]))
 
 
-@equation(
-    "3.3.3f",
-    "dlbook.recurrent.GRUCell",
-    candidate_behind_gate,
-    lambda r, of_x, of_h: math.tanh(r * of_x + of_h),  # the gate on the input
-    lambda r, of_x, of_h: math.tanh(of_x + of_h),  # without the gate
-    lambda r, of_x, of_h: math.tanh(of_x + (1 - r) * of_h),  # the gate turned over
-)
+@executed("3.3.3f", of="dlbook.recurrent.GRUCell")
 def test_candidate_of_the_gru_as_printed(formula):
-    check_gru(candidate=formula)
+    supplied, expected = gru()
+    assert_close(expected["n_t"], tensor(formula(supplied | {"r_t": expected["r_t"]})["n_t"]))
 
 
-@equation(
-    "3.3.3g",
-    "dlbook.recurrent.GRUCell",
-    mixed,
-    lambda z, n, h: z * n + (1 - z) * h,  # the gate turned over, as in the paper
-    lambda z, n, h: n + z * h,  # what is kept, added
-)
+@executed("3.3.3g", of="dlbook.recurrent.GRUCell")
 def test_state_of_the_gru_as_printed(formula):
-    check_gru(mixed=formula)
+    supplied, expected = gru()
+    parts = {"z_t": expected["z_t"], "n_t": expected["n_t"]}
+    assert_close(expected["h_t"], tensor(formula(supplied | parts)["h_t"]))
 
 
-@equation(
-    "4.3a",
-    "dlbook.recurrent.LSTMCell",
-    lambda m, n, biases: 4 * (m + n + 1) * n + (4 * n if biases == 2 else 0),
-    lambda m, n, biases: 4 * (m + n) * n + (4 * n if biases == 2 else 0),  # without the biases
-    lambda m, n, biases: 4 * (m + n + 1) * n + (n if biases == 2 else 0),  # the second vector for one gate only
-    lambda m, n, biases: 3 * (m + n + 1) * n + (3 * n if biases == 2 else 0),  # three gates, as in a GRU
-)
+@executed("4.3a", of="dlbook.recurrent.LSTMCell")
 def test_number_of_parameters_as_printed(formula):
-    for m, n in ((1, 50), (5, 50), (3, 4)):
-        found = [sum(p.numel() for p in LSTMCell(m, n, biases=biases).parameters()) for biases in (1, 2)]
-        assert found == [formula(m, n, 1), formula(m, n, 2)]
-        assert found[1] == sum(p.numel() for p in nn.LSTM(m, n).parameters())
+    for m, n in ((1, 50), (3, 4)):
+        one, two = (sum(p.numel() for p in LSTMCell(m, n, biases=biases).parameters()) for biases in (1, 2))
+        assert formula({"m": m, "n": n})["#parameters"] == (one, two)
+        assert two == sum(p.numel() for p in nn.LSTM(m, n).parameters())

@@ -14,8 +14,7 @@ from dlbook.fused import FusedRecurrent
 from dlbook.recurrent import Recurrent
 from dlbook.seq2seq import AdditiveAttention, GeneralAttention, RecurrentEncoder, RecurrentTranslator
 from dlbook.text.decode import beam_search, generate
-from tests.helpers.by_index import dense, dot, product, softmax, transposed
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
 from tests.helpers.models import fill, train_steps
 from tests.helpers.references import random, tensor
 
@@ -86,56 +85,27 @@ def test_attention_ignores_padding(kind, batch, targets, sources, data):
     assert torch.equal(again, weights) and torch.equal(other, context)
 
 
-def additive_by_index(v, W, b, U, s, h, sign=1, squash=math.tanh):
-    """e_tj = sum over i of v_i tanh(sum over k of W_ik s_tk + b_i + sum over k of U_ik h_jk)."""
-
-    def score(s_t, h_j):
-        sums = zip(dense(W, s_t, b), product(U, h_j), strict=True)
-        return dot(v, [squash(of_state + sign * of_memory) for of_state, of_memory in sums])
-
-    return [[score(s_t, h_j) for h_j in h] for s_t in s]
+def attended():
+    """Return additive attention with states, memory, context and weights, of one sentence."""
+    attention, states, memory = fill(AdditiveAttention(3, 3)), random(1, 2, 3), random(1, 5, 3)
+    context, alpha = attention(states, memory, torch.ones(1, 1, 5, dtype=torch.bool))
+    return attention, states[0], memory[0], context[0], alpha[0]
 
 
-@equation(
-    "3.4.6b",
-    "dlbook.seq2seq.AdditiveAttention",
-    additive_by_index,
-    lambda *inputs: additive_by_index(*inputs, sign=-1),  # a sign
-    lambda *inputs: additive_by_index(*inputs, squash=lambda z: z),  # without tanh
-    lambda v, W, *inputs: additive_by_index(v, transposed(W), *inputs),  # a transpose
-)
+@executed("3.4.6b", of="dlbook.seq2seq.AdditiveAttention")
 def test_scores_as_printed(formula):
-    attention, states, memory = fill(AdditiveAttention(3, 4)), random(1, 2, 3), random(1, 5, 4)
-    _, weights = attention(states, memory, torch.ones(1, 1, 5, dtype=torch.bool))
-    parameters = (attention.v[0], attention.of_state.weight, attention.of_state.bias, attention.of_memory)
-    e = formula(*(part.tolist() for part in (*parameters, states[0], memory[0])))
-    assert_close(weights[0], tensor(e).softmax(1))
+    attention, s, h, _, alpha = attended()
+    names = {"v": attention.v[0], "W": attention.of_state.weight, "b": attention.of_state.bias}
+    found = formula(names | {"U": attention.of_memory, "s": s, "h": h}, {"t": 2, "j": 5, "i": 3, "k": 3})
+    assert_close(alpha, tensor(found["e"]).softmax(1))
 
 
-def by_rows(e):
-    """alpha_tj = exp(e_tj) / sum over k of exp(e_tk)."""
-    return [softmax(row) for row in e]
-
-
-def context_by_index(e, h, normalise=by_rows):
-    """c_ti = sum over j of alpha_tj h_ji."""
-    return [product(transposed(h), alpha) for alpha in normalise(e)]
-
-
-@equation(
-    "3.4.6c",
-    "dlbook.seq2seq.AdditiveAttention",
-    context_by_index,
-    lambda e, h: context_by_index(e, h, lambda e: transposed(by_rows(transposed(e)))),  # the sum over the wrong index
-    lambda e, h: context_by_index(e, h, lambda e: [[math.exp(score) for score in row] for row in e]),  # without the sum
-    lambda e, h: context_by_index(e, h[-1:] + h[:-1]),  # the step before
-)
+@executed("3.4.6c", of="dlbook.seq2seq.AdditiveAttention")
 def test_context_as_printed(formula):
-    attention, states, memory = fill(AdditiveAttention(3, 4)), random(1, 2, 3), random(1, 5, 4)
-    context, _ = attention(states, memory, torch.ones(1, 1, 5, dtype=torch.bool))
-    parameters = (attention.v[0], attention.of_state.weight, attention.of_state.bias, attention.of_memory)
-    e = additive_by_index(*(part.tolist() for part in (*parameters, states[0], memory[0])))
-    assert_close(context[0], tensor(formula(e, memory[0].tolist())))
+    _, _, h, context, alpha = attended()
+    e = alpha.log() + random(2, 1)  # the scores, up to a number for each t that cancels
+    found = formula({"e": e, "h": h}, {"t": 2, "j": 5, "k": 5})
+    assert_close((context, alpha), (tensor(found["c"]), tensor(found["alpha"])))
 
 
 # --- the translator ---------------------------------------------------------------------------------------------------

@@ -12,8 +12,7 @@ from torch.testing import assert_close
 from dlbook.activations import relu, relu_derivative, sigmoid, sigmoid_derivative, tanh, tanh_derivative
 from dlbook.recurrent import RNNCell, scan
 from dlbook.through_time import backpropagate_through_time, clip_gradient_, unroll
-from tests.helpers.by_index import dot, transposed
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
 from tests.helpers.references import random, tensor
 
 FUNCTIONS = {"tanh": (tanh, tanh_derivative), "relu": (relu, relu_derivative), "sigmoid": (sigmoid, sigmoid_derivative)}
@@ -93,42 +92,6 @@ def test_errors():
         clip_gradient_(parameters_of_sizes(), 1.0)
 
 
-# --- the equations, as printed ----------------------------------------------------------------------------------------
-
-
-def slope(z):
-    return 1 - math.tanh(z) ** 2
-
-
-def delta_by_index(W, zs, errors, transpose=True, own=True, shift=0):
-    """Go backward in time: delta[t][i] = f'(z[t][i]) (errors[t][i] + sum over j of W[j][i] delta[t+1][j])."""
-    length, n = len(zs), range(len(W))
-    delta = [[0.0] * len(W) for _ in range(length + 1)]  # nothing comes from behind the last step
-    for t in reversed(range(length)):
-        for i in n:
-            later = sum((W[j][i] if transpose else W[i][j]) * delta[t + 1][j] for j in n)
-            delta[t][i] = slope(zs[min(t + shift, length - 1)][i]) * (own * errors[t][i] + later)
-    return delta[:length]
-
-
-@equation(
-    "3.3.1b",
-    "dlbook.through_time.backpropagate_through_time",
-    delta_by_index,
-    lambda W, zs, errors: delta_by_index(W, zs, errors, transpose=False),  # a transpose
-    lambda W, zs, errors: delta_by_index(W, zs, errors, shift=1),  # an index shift
-    lambda W, zs, errors: delta_by_index(W, zs, errors[:-1] + [[0.0] * 3]),  # the last loss left out
-    lambda W, zs, errors: delta_by_index(W, zs, errors, own=-1),  # a sign
-)
-def test_deltas_as_printed(formula):
-    cell, x, zs, hs = make(batch=1)
-    errors = random(1, 4, 3)
-    (by_autograd,) = torch.autograd.grad((errors * unrolled(cell, x, hs, moved := torch.zeros_like(zs))).sum(), moved)
-    delta, *_ = backpropagate_through_time(errors, x, zs, hs, cell.weight_hh, tanh_derivative)
-    assert_close(delta, by_autograd)
-    assert_close(tensor(formula(cell.weight_hh.tolist(), zs[0].tolist(), errors[0].tolist())), delta[0])
-
-
 def unrolled(cell, x, hs, moved):
     """Run the cell with something added to each z_t, by which a loss can be differentiated."""
     moved.requires_grad_()
@@ -139,74 +102,60 @@ def unrolled(cell, x, hs, moved):
     return torch.stack(states, 1)
 
 
-def outer_sum(delta, h, shift=0):
-    """Sum delta[t] h[t-1]ᵀ over t = 1 ... T; h begins with h_0, so that h[t-1] has the index of delta[t]."""
-    n = range(len(h[0]))
-    return [[sum(d[i] * h[t + shift][j] for t, d in enumerate(delta)) for j in n] for i in n]
+def test_deltas_equal_autograd():
+    cell, x, zs, hs = make()
+    errors = random(2, 4, 3)
+    delta, *_ = backpropagate_through_time(errors, x, zs, hs, cell.weight_hh, tanh_derivative)
+    loss = (errors * unrolled(cell, x, hs, moved := torch.zeros_like(zs))).sum()
+    assert_close(delta, torch.autograd.grad(loss, moved)[0])
 
 
-@equation(
-    "3.3.1c",
-    "dlbook.through_time.backpropagate_through_time",
-    outer_sum,
-    lambda delta, h: outer_sum(delta, h, shift=1),  # h_t instead of h_{t-1}
-    lambda delta, h: transposed(outer_sum(delta, h)),  # a transpose
-    lambda delta, h: outer_sum(delta[-1:], h[-2:]),  # the last step only
-)
+# --- the equations, as printed ----------------------------------------------------------------------------------------
+
+
+def slope(z):
+    return tanh_derivative(tensor(z))
+
+
+@executed("3.3.1b", of="dlbook.through_time.backpropagate_through_time", same={"-0 instead of 0": "both are zero"})
+def test_deltas_as_printed(formula):
+    cell, x, zs, hs = make(batch=1)
+    errors = random(1, 4, 3)
+    delta, *_ = backpropagate_through_time(errors, x, zs, hs, cell.weight_hh, tanh_derivative)
+    names = {"f'": slope, "z": zs[0], "dL/dh": errors[0], "W_hh": cell.weight_hh, "T": 4, "delta_T+1": torch.zeros(3)}
+    found = formula(names, {"t": 4})
+    assert_close(delta[0], tensor(found["delta"]))
+    assert found["delta_T+1"] == 0
+
+
+@executed("3.3.1c", of="dlbook.through_time.backpropagate_through_time")
 def test_gradient_of_the_recurrent_weights_as_printed(formula):
     cell, x, zs, hs = make(batch=1)
     errors = random(1, 4, 3)
     delta, gradient, *_ = backpropagate_through_time(errors, x, zs, hs, cell.weight_hh, tanh_derivative)
-    assert_close(tensor(formula(delta[0].tolist(), hs[0].tolist())), gradient)
+    found = formula({"delta": delta[0], "h": hs[0], "T": 4}, starts={"h": 0})
+    assert_close(gradient, tensor(found["dL/dW_hh"]))
 
 
-def matrix_product(a, b):
-    return [[dot(row, column) for column in transposed(b)] for row in a]
-
-
-def jacobian_by_index(W, zs, t, k, after=0, flip=False, transpose=False):
-    """Multiply diag(f'(z[t-j])) W for j = 0 ... k - 1, the last step's factor leftmost; time steps count from 1."""
-    n = range(len(W))
-    result = [[float(i == j) for j in n] for i in n]
-    for j in range(k):
-        z = zs[t - j - 1 - after]
-        factor = [[slope(z[i]) * (W[m][i] if transpose else W[i][m]) for m in n] for i in n]
-        result = matrix_product(factor, result) if flip else matrix_product(result, factor)
-    return result
-
-
-@equation(
-    "3.3.1d",
-    "dlbook.recurrent.RNNCell",
-    jacobian_by_index,
-    lambda W, zs, t, k: jacobian_by_index(W, zs, t, k, flip=True),  # the factors the other way round
-    lambda W, zs, t, k: jacobian_by_index(W, zs, t, k, transpose=True),  # a transpose
-    lambda W, zs, t, k: jacobian_by_index(W, zs, t, k, after=1),  # an index shift
-    lambda W, zs, t, k: jacobian_by_index(W, zs, t, k - 1),  # one factor fewer
-)
+@executed("3.3.1d", of="dlbook.recurrent.RNNCell")
 def test_derivative_over_k_steps_as_printed(formula):
     cell, x, zs, hs = make(batch=1, length=6)
-    for t, k in [(6, 1), (6, 3), (5, 4)]:
+    for t, k in [(6, 1), (5, 3)]:
         between = x[:, t - k : t]
 
         def last(h, between=between):
             return scan(cell, between, (h[None],))[0][0, -1]
 
         expected = torch.autograd.functional.jacobian(last, hs[0, t - k].detach())
-        assert_close(tensor(formula(cell.weight_hh.tolist(), zs[0].tolist(), t, k)), expected)
+        found = formula({"f'": slope, "z": zs[0], "W_hh": cell.weight_hh, "t": t, "k": k})
+        assert_close(expected, tensor(found["dh_t/dh_t-k"]))
 
 
-@equation(
-    "3.3.1e",
-    "dlbook.through_time.clip_gradient_",
-    lambda g, c: [v * min(1, c / math.sqrt(sum(u * u for u in g))) for v in g],
-    lambda g, c: [v * c / math.sqrt(sum(u * u for u in g)) for v in g],  # short ones made longer
-    lambda g, c: [max(-c, min(c, v)) for v in g],  # each number by itself
-    lambda g, c: [v * min(1, c / sum(u * u for u in g)) for v in g],  # the square of the norm
-)
+@executed("3.3.1e", of="dlbook.through_time.clip_gradient_")
 def test_clipping_as_printed(formula):
     for scale in (0.1, 10):
         parameters = parameters_of_sizes(scale, scale, scale)
-        g = [v for parameter in parameters for v in parameter.grad.flatten().tolist()]
+        before = torch.cat([parameter.grad.flatten() for parameter in parameters])
         clip_gradient_(parameters, 2.0)
-        assert_close(tensor(formula(g, 2.0)), torch.cat([parameter.grad.flatten() for parameter in parameters]))
+        after = torch.cat([parameter.grad.flatten() for parameter in parameters])
+        assert_close(after, tensor(formula({"g": before, "c": 2.0})["g"]))

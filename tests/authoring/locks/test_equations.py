@@ -1,12 +1,9 @@
-"""The equation lock: every display equation has a tag, every tag a test, and every test rejects a wrong variant."""
+"""The equation lock: every display equation has a tag, every tag a test, and every test rejects wrong variants."""
 
 import pytest
 
-from authoring.locks.equations import displayed, faults, ledger, main, proofs
-from tests.helpers.equations import equation
+from authoring.locks.equations import Proof, displayed, faults, formulas, ledger, main, proofs
 from tests.helpers.notebooks import code, notebook, small_book
-
-pytest_plugins = ["pytester"]
 
 PAGE = r"""
 $$
@@ -20,14 +17,14 @@ $$z = f(y)$$ <!-- derivation of 1.1a -->
 > $$ w = 0 \tag{1.1b} $$
 """
 TESTS = """
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
 
-@equation("1.1a", "dlbook.network.Dense", printed, wrong)
+@executed("1.1a", of="dlbook.network.Dense")
 @other
 def test_dense(formula): ...
 
 class TestMore:
-    @equation("1.1b", "dlbook.network.Dense.forward", printed, wrong, other)
+    @executed("1.1b", of="dlbook.network.Dense.forward", same={})
     def test_w(self, formula): ...
 
 def test_plain(): ...
@@ -50,6 +47,20 @@ def test_ledger(root, capsys):
         ["1.1a", "book/b", "dlbook.network.Dense", "tests/test_network.py::test_dense"],
         ["1.1b", "book/b", "dlbook.network.Dense.forward", "tests/test_network.py::test_w"],
     ]
+
+
+def test_formulas_are_those_of_the_pages(root):
+    assert formulas(root) == {"1.1a": r"y = W x + b \tag{1.1a}", "1.1b": r"w = 0 \tag{1.1b}"}
+
+
+def test_proofs(root):
+    assert proofs(root) == (
+        [
+            Proof("1.1a", "dlbook.network.Dense", "tests/test_network.py::test_dense"),
+            Proof("1.1b", "dlbook.network.Dense.forward", "tests/test_network.py::test_w"),
+        ],
+        [],
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,14 +91,17 @@ def test_the_same_tag_on_two_pages(root):
 @pytest.mark.parametrize(
     "old, new, message",
     [
-        ('"1.1a"', '"1.1c"', "book/b: equation 1.1a must have a test decorated @equation('1.1a', …)"),
+        ('"1.1a"', '"1.1c"', "book/b: equation 1.1a must have a test decorated @executed('1.1a', …)"),
         ('"1.1a"', '"1.1c"', "tests/test_network.py::test_dense: equation 1.1c must be in the book"),
         ("Dense.forward", "Dense.no", "tests/test_network.py::test_w: a name must mean something that exists"),
-        ("printed, wrong)", "printed)", "::test_dense: must be decorated @equation(tag, of, printed, wrong, …)"),
-        ("@equation(", "@pytest.mark.equation(", "::test_dense: must be decorated @equation("),
+        ("@executed(", "@pytest.mark.equation(", "::test_dense: must be decorated @executed(tag, of=…)"),
+        ("@executed(", "@helpers.executed(", "::test_dense: must be decorated @executed(tag, of=…)"),
+        (', of="dlbook.network.Dense"', "", "::test_dense: must be decorated @executed(tag, of=…)"),
+        ('"1.1a"', "TAG", "::test_dense: must be decorated @executed(tag, of=…)"),
     ],
 )
 def test_planted_faults_in_the_tests(root, capsys, old, new, message):
+    assert main(root) == 0
     (root / "tests" / "test_network.py").write_text(TESTS.replace(old, new, 1))
     assert main(root) == 1
     assert message in capsys.readouterr().out
@@ -107,39 +121,5 @@ def test_a_test_may_be_written_before_its_section(root):
 def test_a_bare_mark(root):
     (root / "tests" / "test_network.py").write_text("@pytest.mark.equation('1.1a')\ndef test_dense(): ...\n")
     found, faults = proofs(root)
-    assert [tag for tag, _, _ in found] == ["1.1a"] and len(faults) == 2
+    assert [proof.tag for proof in found] == ["1.1a"] and len(faults) == 2
     assert len(ledger(root)[0]) == 1
-
-
-def test_a_wrong_variant_must_be_supplied():
-    with pytest.raises(
-        ValueError, match="wrong must hold at least one variant that the test rejects: got none for equation 9a"
-    ):
-        equation("9a", "dlbook.f", lambda x: x)
-
-
-def test_variants_of_a_test(pytester):
-    pytester.makeini("[pytest]\nmarkers = equation(tag, of)\naddopts = --strict-markers -p no:cacheprovider")
-    pytester.makepyfile(
-        """
-        from tests.helpers.equations import equation
-
-        def double(x):
-            return 2 * x
-
-        @equation("9a", "m.f", double, lambda x: x, lambda x: x + 2)
-        def test_good(formula):
-            assert formula(3) == 6
-
-        @equation("9a", "m.f", double, lambda x: x + x)
-        def test_passes(formula):
-            assert formula(3) == 6
-
-        @equation("9a", "m.f", double, lambda x: {}[x])
-        def test_breaks(formula):
-            assert formula(3) == 6
-        """
-    )
-    result = pytester.runpytest("-rA")
-    result.assert_outcomes(passed=3, xfailed=2, failed=2)
-    result.stdout.fnmatch_lines(["FAILED *test_passes?wrong1?*", "FAILED *test_breaks?wrong1?*KeyError*"])

@@ -15,7 +15,7 @@ def test_an_equation_of_something_outside_the_package_leads_to_its_code(book):
     test = book / "tests" / "test_layers.py"
     test.write_text(test.read_text().replace("dlbook.layers.Dense.forward", "benchmarks.pairs.pairs"))
     address = "https://example.org/o/r/blob/main/benchmarks/pairs.py#L1"
-    assert f"[`benchmarks.pairs.pairs`]({address}), compared" in equations(book)
+    assert f"[`benchmarks.pairs.pairs`]({address}), executed from its page and compared" in equations(book)
 
 
 def test_every_equation_is_there():
@@ -23,5 +23,5 @@ def test_every_equation_is_there():
     rows, _ = ledger()
     tags = re.findall(r"\\tag\{(.+?)\}", page)
     assert tags == list(dict.fromkeys(tag for tag, *_ in rows)) and len(tags) > 80
-    assert page.count(", compared by [") == len(rows)
+    assert page.count(" and compared by [") == len(rows)
     assert page.count("$$") == 2 * len(tags)

@@ -14,7 +14,7 @@ from torchmetrics.functional import classification
 
 from dlbook.losses import cross_entropy
 from dlbook.metrics import calibration
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
 from tests.helpers.references import random, tensor
 
 
@@ -69,30 +69,14 @@ def test_the_true_probability_has_the_best_brier_score_and_little_error():
         assert calibration.brier_score(wrong, outcome) > best
 
 
-def printed_error(p, y, B, weigh=True, mean=True):
-    N, total = len(p), 0
-    for b in range(1, B + 1):
-        I = [i for i in range(N) if (b - 1) / B < p[i] <= b / B]  # noqa: E741
-        if I:
-            gap = abs(sum(y[i] for i in I) / len(I) - sum(p[i] for i in I) / len(I))
-            total += (len(I) / N if weigh else 1 / B) * (gap if mean else gap**2)
-    return total
-
-
-@equation(
-    "6.5e",
-    "dlbook.metrics.calibration.expected_calibration_error",
-    printed_error,
-    lambda p, y, B: printed_error(p, y, B, weigh=False),  # each bin the same
-    lambda p, y, B: printed_error(p, y, B, mean=False),  # squares
-    lambda p, y, B: sum(abs(a - b) for a, b in zip(y, p, strict=True)) / len(p),  # without bins
-)
+@executed("6.5e", of="dlbook.metrics.calibration.expected_calibration_error")
 def test_expected_calibration_error_as_printed(formula):
-    torch.manual_seed(0)
-    confidence = random(60).sigmoid()
-    outcome = torch.rand(60) < confidence.square()
-    printed = formula(confidence.tolist(), outcome.tolist(), 5)
-    assert_close(calibration.expected_calibration_error(confidence, outcome, n_bins=5), tensor(printed))
+    confidence = torch.cat([tensor([0.25, 0.5, 0.75]), random(12).sigmoid()])  # two of them on the edges of bins
+    outcome = torch.rand(15) < confidence.square()
+    found = formula({"p": confidence, "y": outcome, "B": 4, "N": 15}, {"b": 4, "i": 15})
+    assert_close(calibration.expected_calibration_error(confidence, outcome, n_bins=4), tensor(found["ECE"]))
+    _, _, count = calibration.calibration_curve(confidence, outcome, 4)
+    assert list(map(len, found["I"])) == count.tolist()
 
 
 # --- temperature ------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 from torchmetrics.functional import classification as torchmetrics
 
 from dlbook.metrics import classification
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
 from tests.helpers.references import tensor
 
 
@@ -119,35 +119,18 @@ def test_nothing_has_no_average(average):
         average(torch.zeros(2, 2).long())
 
 
-MATRIX = [[5, 2, 0], [1, 4, 3], [2, 0, 7]]
+MATRIX = torch.tensor([[5, 2, 1], [1, 4, 3], [2, 6, 7]])
 
 
-def precision_and_recall(M, k):
-    return M[k][k] / sum(M[i][k] for i in range(len(M))), M[k][k] / sum(M[k][j] for j in range(len(M)))
-
-
-@equation(
-    "6.5a",
-    "dlbook.metrics.classification.precision",
-    precision_and_recall,
-    lambda M, k: precision_and_recall(M, k)[::-1],  # a transpose
-    lambda M, k: (M[k][k] / sum(map(sum, M)),) * 2,  # of all examples
-)
+@executed("6.5a", of="dlbook.metrics.classification.precision")
 def test_precision_and_recall_as_printed(formula):
-    matrix = torch.tensor(MATRIX)
-    printed = tensor([formula(MATRIX, k) for k in range(3)])
-    assert_close(torch.stack([classification.precision(matrix), classification.recall(matrix)], 1), printed)
+    found = formula({"M": MATRIX}, {"i": 3, "j": 3, "k": 3})
+    assert_close(classification.precision(MATRIX), tensor(found["precision"]))
+    assert_close(classification.recall(MATRIX), tensor(found["recall"]))
 
 
-@equation(
-    "6.5b",
-    "dlbook.metrics.classification.f1",
-    lambda M, k: 2 * M[k][k] / (sum(M[i][k] for i in range(len(M))) + sum(M[k][j] for j in range(len(M)))),
-    lambda M, k: M[k][k] / (sum(M[i][k] for i in range(len(M))) + sum(M[k][j] for j in range(len(M)))),  # without 2
-    lambda M, k: sum(precision_and_recall(M, k)) / 2,  # the arithmetic mean
-)
+@executed("6.5b", of="dlbook.metrics.classification.f1")
 def test_f1_as_printed(formula):
-    printed = tensor([formula(MATRIX, k) for k in range(3)])
-    assert_close(classification.f1(torch.tensor(MATRIX)), printed)
-    both = [precision_and_recall(MATRIX, k) for k in range(3)]
-    assert_close(classification.f1(torch.tensor(MATRIX)), tensor([2 * p * r / (p + r) for p, r in both]))
+    names = {"M": MATRIX, "precision": classification.precision(MATRIX), "recall": classification.recall(MATRIX)}
+    for side in formula(names, {"i": 3, "j": 3, "k": 3})["F1"]:
+        assert_close(classification.f1(MATRIX), tensor(side))

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from torchmetrics.functional import classification
 
 from dlbook.metrics import ranking
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
 from tests.helpers.references import random, tensor
 
 
@@ -98,48 +98,23 @@ def test_counts_above():
 
 
 def with_ties():
-    """Make scores of which many are equal: the scores, which are positive, and the numbers of either kind."""
-    torch.manual_seed(0)
-    scores = torch.randint(6, (30,)).double()
-    positive = scores + 2 * random(30) > 3
-    return scores, positive, *([n for n, label in enumerate(positive) if label == kind] for kind in (True, False))
+    """Make scores of which many are equal: the scores, which are positive, and the names of the equations."""
+    scores = torch.randint(5, (12,)).double()
+    positive = scores + 2 * random(12) > 2
+    either = [set((positive == kind).nonzero()[:, 0].add(1).tolist()) for kind in (True, False)]
+    return scores, positive, {"s": scores, "P": either[0], "N": either[1]}
 
 
-def pairs_in_order(s, P, N, tie=0.5):
-    wins = sum((s[i] > s[j]) + tie * (s[i] == s[j]) for i in P for j in N)
-    return wins / (len(P) * len(N))
-
-
-@equation(
-    "6.5c",
-    "dlbook.metrics.ranking.roc_auc",
-    pairs_in_order,
-    lambda s, P, N: pairs_in_order(s, P, N, tie=0),  # ties as defeats
-    lambda s, P, N: pairs_in_order(s, N, P),  # the order turned over
-)
+@executed("6.5c", of="dlbook.metrics.ranking.roc_auc")
 def test_area_under_roc_as_printed(formula):
-    scores, positive, P, N = with_ties()
-    assert_close(ranking.roc_auc(scores, positive), tensor(formula(scores.tolist(), P, N)))
+    scores, positive, names = with_ties()
+    assert_close(ranking.roc_auc(scores, positive), tensor(formula(names)["AUC"]))
 
 
-def precision_at_each_positive(s, P, N):
-    def precision(t):
-        above = [i for i in (*P, *N) if s[i] >= t]
-        return sum(i in P for i in above) / len(above)
-
-    return sum(precision(s[i]) for i in P) / len(P)
-
-
-@equation(
-    "6.5d",
-    "dlbook.metrics.ranking.average_precision",
-    precision_at_each_positive,
-    lambda s, P, N: precision_at_each_positive([-value for value in s], P, N),  # the order turned over
-    lambda s, P, N: precision_at_each_positive(s, N, P),  # the other class
-)
+@executed("6.5d", of="dlbook.metrics.ranking.average_precision")
 def test_average_precision_as_printed(formula):
-    scores, positive, P, N = with_ties()
-    assert_close(ranking.average_precision(scores, positive), tensor(formula(scores.tolist(), P, N)))
+    scores, positive, names = with_ties()
+    assert_close(ranking.average_precision(scores, positive), tensor(formula(names)["AP"]))
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------

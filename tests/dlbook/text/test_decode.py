@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from dlbook.text.decode import apply_temperature, beam_search, generate, greedy, length_penalty, sample, top_k, top_p
-from tests.helpers.by_index import softmax
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
 from tests.helpers.references import random, tensor
 
 few = settings(max_examples=15)
@@ -69,33 +68,16 @@ def test_top_k_keeps_the_k_best(batch, tokens, k):
     assert (top_k(torch.zeros(batch, tokens), k) == 0).sum(1).tolist() == [min(k, tokens)] * batch  # all alike
 
 
-def nucleus_by_index(s, p, smallest=True, renormalise=True, enough=lambda total, p: total >= p):
-    """Add up the probabilities from the best on until there is enough; divide those by their sum."""
-    probability = softmax(s)
-    order = sorted(range(len(s)), key=lambda i: probability[i], reverse=smallest)
-    nucleus, total = [], 0.0
-    for i in order:
-        nucleus.append(i)
-        total += probability[i]
-        if enough(total, p):
-            break
-    return [probability[i] / (total if renormalise else 1) if i in nucleus else 0.0 for i in range(len(s))]
-
-
-@equation(
-    "3.4.2e",
-    "dlbook.text.decode.top_p",
-    nucleus_by_index,
-    lambda s, p: nucleus_by_index(s, p, smallest=False),  # from the worst on
-    lambda s, p: nucleus_by_index(s, p, renormalise=False),  # the sum left below 1
-    lambda s, p: nucleus_by_index(s, p, enough=lambda total, p: total >= 1 - p),  # the complement
-)
+@executed("3.4.2e", of="dlbook.text.decode.top_p")
 def test_nucleus_as_printed(formula):
-    torch.manual_seed(0)
-    for p in (0.05, 0.3, 0.6, 0.9, 1.0):
-        for _ in range(5):
-            logits = 2 * random(6)
-            assert_close(top_p(logits, p).softmax(-1), tensor(formula(logits.tolist(), p)))
+    halved = tensor([0.125, 0.5, 0.0625, 0.25, 0.0625]).log()  # sums that are exactly P
+    for logits, P in [(halved, 0.75), (halved, 0.5), (2 * random(5), 0.9), (2 * random(5), 0.3), (random(5), 0.6)]:
+        names = {"p": logits.softmax(0), "i_": logits.argsort(descending=True) + 1, "P": P}
+        found = formula(names, {"i": 5, "n": 5})
+        nucleus = top_p(logits, P)
+        assert_close(tensor(found["p'"]), nucleus.softmax(0))
+        kept = (nucleus > -math.inf).nonzero()[:, 0] + 1
+        assert set(found["N"]) == set(kept.tolist()) and found["m"] == len(kept)
 
 
 @few
@@ -108,22 +90,12 @@ def test_the_nucleus_is_enough_and_no_token_too_many(p, batch, tokens):
     assert (mass >= p - 1e-12).all() and (mass - worst < p + 1e-12).all()
 
 
-def tempered_by_index(s, T, power=1):
-    return softmax([score / T**power for score in s])
-
-
-@equation(
-    "3.4.2c",
-    "dlbook.text.decode.apply_temperature",
-    tempered_by_index,
-    lambda s, T: tempered_by_index(s, T, power=-1),  # multiplied instead of divided
-    lambda s, T: tempered_by_index(s, T, power=0),  # without the temperature
-    lambda s, T: [p / T for p in softmax(s)],  # probabilities divided instead of logits
-)
+@executed("3.4.2c", of="dlbook.text.decode.apply_temperature")
 def test_temperature_as_printed(formula):
-    for T in (0.3, 1.0, 2.5):
-        logits = random(5)
-        assert_close(apply_temperature(logits, T).softmax(-1), tensor(formula(logits.tolist(), T)))
+    logits = random(4)
+    for temperature in (0.3, 2.5):
+        found = formula({"s": logits, "tau": temperature}, {"i": 4, "j": 4})
+        assert_close(apply_temperature(logits, temperature).softmax(0), tensor(found["p"]))
 
 
 def test_frequencies_are_probabilities():
@@ -238,30 +210,25 @@ def test_more_length_penalty_makes_longer_sequences():
     assert lengths == sorted(lengths) and lengths[0] == 0 and lengths[-1] == 9
 
 
-def score_by_index(log_p, alpha, offset=5, power=1):
-    return sum(log_p) / ((offset + len(log_p)) / (offset + 1)) ** (power * alpha)
-
-
-@equation(
-    "3.4.6d",
-    "dlbook.text.decode.beam_search",
-    score_by_index,
-    lambda log_p, alpha: score_by_index(log_p, alpha, power=-1),  # multiplied instead of divided
-    lambda log_p, alpha: score_by_index(log_p, alpha, offset=0),  # the length alone
-    lambda log_p, alpha: score_by_index(log_p[:-1], alpha),  # without the stop
-)
+@executed("3.4.6d", of="dlbook.text.decode.beam_search")
 def test_score_as_printed(formula):
-    step, begin = remembering(4, seed=0)
+    step, _ = remembering(4, seed=1)
+
+    def begin(x):
+        return [tensor([x]), (tensor([0.0]),), None]
+
+    def p(following, before, x):
+        state, token = begin(x), 0
+        for read in before:
+            _, state = step(state, torch.tensor([token]))
+            token = int(read)
+        return math.exp(log_probability(step, state, token, [following]))
+
     for alpha in (0.6, 1.5):
-        (found,), (score,) = beam_search(step, begin(1), torch.tensor([0]), 6, stop=3, alpha=alpha)
+        (found,), (score,) = beam_search(step, begin(2.0), torch.tensor([0]), 5, stop=3, alpha=alpha)
         length = (*found.tolist(), 3).index(3) + 1
-        assert length > 1
-        log_p, state, token = [], begin(1), torch.tensor([0])
-        for following in found[:length].tolist():
-            logits, state = step(state, token)
-            log_p.append(logits[0].log_softmax(0)[following].item())
-            token = torch.tensor([following])
-        assert_close(score, tensor(formula(log_p, alpha)))
+        printed = formula({"p": p, "y": found[:length], "T": length, "x": 2.0, "alpha": alpha})
+        assert_close(score, tensor(printed["score"]))
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from functools import cache
 
 import numpy as np
 import pytest
@@ -11,30 +12,28 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from dlbook.text.ibm1 import IBMModel1, em_step, link
-from tests.helpers.equations import equation
-from tests.helpers.references import tensor
+from tests.helpers.equations import executed
+from tests.helpers.references import random, tensor
 
 sentences = st.lists(
     st.tuples(st.lists(st.integers(0, 4), max_size=4), st.lists(st.integers(0, 3), max_size=4)), min_size=1, max_size=5
 )
 
 
-def counted(t, pairs, over="source", null=True, of="target"):
+def counted(t, pairs):
     """Share out each target word among the words of its source; divide the counts by their sum over target words.
 
     `t` is a dictionary by (e, f), where e is None for the NULL word.
     """
-    counts = defaultdict(float)
+    counts, totals = defaultdict(float), defaultdict(float)
     for source, target in pairs:
-        source = [*source, None] if null else source
+        source = [*source, None]
         for f in target:
             for e in source:
-                whole = sum(t[other, f] for other in source) if over == "source" else sum(t[e, g] for g in target)
-                counts[e, f] += t[e, f] / whole
-    totals = defaultdict(float)
-    for (e, f), count in counts.items():
-        totals[e if of == "target" else f] += count
-    return {(e, f): count / totals[e if of == "target" else f] for (e, f), count in counts.items()}
+                counts[e, f] += t[e, f] / sum(t[other, f] for other in source)
+    for (e, _), count in counts.items():
+        totals[e] += count
+    return {(e, f): count / totals[e] for (e, f), count in counts.items()}
 
 
 def as_table(links, probability):
@@ -68,25 +67,40 @@ def test_equals_counting_index_by_index(pairs, seed):
         assert_close(sums[links.source.unique()], torch.ones(len(links.source.unique()), dtype=torch.float64))
 
 
-@equation(
-    "3.4.6a",
-    "dlbook.text.ibm1.em_step",
-    counted,
-    lambda t, pairs: counted(t, pairs, over="target"),  # shared among the target words
-    lambda t, pairs: counted(t, pairs, of="source"),  # divided by the sum over source words
-    lambda t, pairs: counted(t, pairs, null=False),  # without the NULL word
-)
-def test_reestimation_as_printed(formula):
+@cache
+def reestimated():
+    """Return pairs of sentences, probabilities, expected counts and new probabilities: tables by target and source."""
     pairs = [([0, 1], [0, 1, 1]), ([1], [1]), ([0, 2, 2], [2, 0]), ([], [2])]
     links = link(*zip(*pairs, strict=True))
-    torch.manual_seed(0)
-    probability = torch.rand(len(links.source), dtype=torch.float64)
-    expected = formula(as_table(links, probability), pairs)
-    found = as_table(links, em_step(probability, links)[0])
-    assert set(found) == set(expected)
-    assert_close(
-        tensor([found[key] for key in sorted(found, key=str)]), tensor([expected[k] for k in sorted(found, key=str)])
+    probability = random(len(links.source)).exp()
+    new, _ = em_step(probability, links)
+    # The likelihood grows by the expected count with the logarithm of a probability.
+    steps = 1e-5 * torch.eye(len(probability), dtype=torch.float64)
+    up, down = ([em_step(probability * (sign * step).exp(), links)[1] for step in steps] for sign in (1, -1))
+    counts = (torch.stack(up) - torch.stack(down)) / 2e-5
+    where = links.target, (links.source + 1) % (links.null + 1)  # the NULL word first
+    tables = [torch.zeros(3, links.null + 1).double().index_put(where, each) for each in (probability, counts, new)]
+    return pairs, tables
+
+
+@executed("3.4.6a", of="dlbook.text.ibm1.em_step")
+def test_reestimation_as_printed(formula):
+    pairs, (t, counts, new) = reestimated()
+    each = [{"e_": [0, *(e + 1 for e in source)], "f_": target, "m": len(source)} for source, target in pairs]
+    found = formula(
+        {"t": lambda f, e: t[f, e]},
+        {
+            "f": range(3),
+            "e": range(4),
+            "f'": range(3),
+            "pairs": each,
+            "j": lambda find: len(find("f_")),
+            "i": lambda find: range(len(find("e_"))),
+        },
+        starts={"e_": 0},
     )
+    assert_close(tensor(found["t"]), new)
+    assert_close(tensor(found["c"]), counts, rtol=1e-6, atol=1e-6)
 
 
 def made_up_language(pairs=300):

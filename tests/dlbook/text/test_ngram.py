@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from dlbook.data import corpora
 from dlbook.text.ngram import NGrams
 from dlbook.text.tokenize import Vocabulary
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
 from tests.helpers.references import tensor
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 3), max_size=12), min_size=1, max_size=4).filter(any)
@@ -28,32 +28,12 @@ def counted(sequences, longest):
     return grams
 
 
-def witten_bell(w, h, grams, vocab_size, different=True, shorten=True, plus=0):
+def witten_bell(w, h, grams, vocab_size):
     """p(w | h) = (c(h, w) + t(h) p(w | h')) / (c(h) + t(h)), below which all tokens are equally probable."""
     following = {u: grams[(*h, u)] for u in range(vocab_size)}
-    c = sum(following.values())
-    t = sum(n > 0 for n in following.values()) if different else 1
-    shorter = h[1:] if shorten else h[:-1]
-    p = witten_bell(w, shorter, grams, vocab_size, different, shorten, plus) if h else 1 / vocab_size
-    return (following[w] + t * p) / (c + t + plus) if c else p
-
-
-@equation(
-    "3.4.2d",
-    "dlbook.text.ngram.NGrams",
-    witten_bell,
-    lambda *about: witten_bell(*about, different=False),  # one for t(h), as if one token more had been seen
-    lambda *about: witten_bell(*about, shorten=False),  # the wrong end of the history cut off
-    lambda *about: witten_bell(*about, plus=1),  # probabilities that sum to less than one
-    lambda w, h, *about: witten_bell(w, h[1:], *about),  # an order too low
-)
-def test_witten_bell_as_printed(formula):
-    sequences = [[0, 1, 2, 0, 1, 3, 0, 1, 2, 2, 1], [3, 1, 0], [2]]
-    model, grams = NGrams(sequences, 5, order=3), counted(sequences, 3)
-    unseen = [[0, 1, 2, 4, 0, 1, 1], [2, 2], [3, 3, 0, 2]]
-    for sequence in [*sequences, *unseen]:
-        expected = [formula(w, tuple(sequence[max(0, n - 2) : n]), grams, 5) for n, w in enumerate(sequence)]
-        assert_close(model.probabilities([sequence]), tensor(expected))
+    c, t = sum(following.values()), sum(n > 0 for n in following.values())
+    p = witten_bell(w, h[1:], grams, vocab_size) if h else 1 / vocab_size
+    return (following[w] + t * p) / (c + t) if c else p
 
 
 def continued(sequences, order):
@@ -69,32 +49,43 @@ def discount(grams, length):
     return (counts.count(1) + 0.5) / (counts.count(1) + 2 * counts.count(2) + 1)
 
 
-def kneser_ney(w, h, grams, vocab_size, given_back=True, all_lengths=True):
+def kneser_ney(w, h, grams, vocab_size):
     """p(w | h) = (max(c(h, w) - d, 0) + d t(h) p(w | h')) / c(h), below which all tokens are equally probable."""
     following = {u: grams[(*h, u)] for u in range(vocab_size)}
-    c, t = sum(following.values()), sum(n > 0 for n in following.values())
-    d = discount(grams, len(h) + 1 if all_lengths else 1)
-    p = kneser_ney(w, h[1:], grams, vocab_size, given_back, all_lengths) if h else 1 / vocab_size
-    return (max(following[w] - d, 0) + (d * t * p if given_back else 0)) / c if c else p
+    c, t, d = sum(following.values()), sum(n > 0 for n in following.values()), discount(grams, len(h) + 1)
+    p = kneser_ney(w, h[1:], grams, vocab_size) if h else 1 / vocab_size
+    return (max(following[w] - d, 0) + d * t * p) / c if c else p
 
 
 LONG = [[0, 1, 2, 0, 1, 3, 0, 1, 2, 2, 1, 0, 1, 2, 0], [3, 1, 0, 2, 2, 0, 1], [2]]
+HISTORIES = {1: [(2,), (0,)], 2: [(0, 1), (2, 2)]}  # by their lengths
 
 
-@equation(
-    "3.4.2f",
-    "dlbook.text.ngram.NGrams",
-    lambda w, h, order: kneser_ney(w, h, continued(LONG, order), 5),
-    lambda w, h, order: kneser_ney(w, h, counted(LONG, order), 5),  # plain counts at all lengths
-    lambda w, h, order: kneser_ney(w, h, continued(LONG, order + 1), 5),  # no plain counts at the full length
-    lambda w, h, order: kneser_ney(w, h, continued(LONG, order), 5, given_back=False),  # what was taken is lost
-    lambda w, h, order: kneser_ney(w, h, continued(LONG, order), 5, all_lengths=False),  # one discount for all lengths
-)
+def one_level(formula, model, grams, length, **names):
+    """Compare the probabilities after histories of a length: the equation's, from the model's after h', the model's."""
+    for h in HISTORIES[length]:
+        after = {h[n:]: model.next_token_probabilities(h[n:]).tolist() for n in (0, 1)}
+        names |= {
+            "c": lambda h, w=None: grams[(*h, w)] if w is not None else sum(grams[(*h, u)] for u in range(5)),
+            "t": lambda h: sum(grams[(*h, u)] > 0 for u in range(5)),
+            "p": lambda w, h, after=after: after[h][w],
+        }
+        found = formula(names | {"h": h, "h'": h[1:]}, {"w": range(5)})
+        assert_close(tensor(found["p"]), tensor(after[h]))
+
+
+@executed("3.4.2d", of="dlbook.text.ngram.NGrams")
+def test_witten_bell_as_printed(formula):
+    model = NGrams(LONG, 5, order=3)
+    for length in HISTORIES:
+        one_level(formula, model, counted(LONG, 3), length)
+
+
+@executed("3.4.2f", of="dlbook.text.ngram.NGrams")
 def test_kneser_ney_as_printed(formula):
-    model = NGrams(LONG, 5, order=3, kneser_ney=True)
-    for sequence in [*LONG, [0, 1, 2, 4, 0, 1, 1], [2, 2], [3, 3, 0, 2]]:
-        expected = [formula(w, tuple(sequence[max(0, n - 2) : n]), 3) for n, w in enumerate(sequence)]
-        assert_close(model.probabilities([sequence]), tensor(expected))
+    model, grams = NGrams(LONG, 5, order=3, kneser_ney=True), continued(LONG, 3)
+    for length in HISTORIES:
+        one_level(formula, model, grams, length, d=discount(grams, length + 1))
 
 
 @given(SEQUENCES, SEQUENCES, st.integers(1, 5), st.booleans())

@@ -13,7 +13,7 @@ from dlbook.training import augment
 from dlbook.training.augment import Augmented
 from dlbook.training.batches import Batches
 from dlbook.training.fit import fit
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
 from tests.helpers.references import random, tensor
 
 sizes = {
@@ -195,23 +195,15 @@ def test_random_mixup_draws_from_beta():
     )
 
 
-@equation(
-    "4.2c",
-    "dlbook.training.augment.mixup",
-    lambda share, a, b: share * a + (1 - share) * b,
-    lambda share, a, b: share * a - (1 - share) * b,  # a sign
-    lambda share, a, b: (1 - share) * a + share * b,  # the shares exchanged
-)
+@executed("4.2c", of="dlbook.training.augment.mixup")
 def test_mixup_as_printed(formula):
-    torch.manual_seed(0)
-    x, target, share, order = random(3, 1, 2, 2), random(3, 4).softmax(1), tensor([0.2, 0.7, 0.9]), ints(2, 0, 1)
-    for values, result in zip((x, target), augment.mixup(x, target, share, order), strict=True):
-        rows = values.flatten(1).tolist()
-        printed = [
-            [formula(s, a, b) for a, b in zip(rows[i], rows[j], strict=True)]
-            for i, (s, j) in enumerate(zip(share.tolist(), order.tolist(), strict=True))
-        ]
-        assert_close(result.flatten(1), tensor(printed))
+    x, target, share, order = random(3, 1, 2, 2), random(3, 5).softmax(1), tensor([0.2, 0.7, 0.9]), ints(2, 0, 1)
+    mixed, labels = augment.mixup(x, target, share, order)
+    for a, b in enumerate(order):
+        pair = {"x_a": x[a].flatten(), "x_b": x[b].flatten(), "y_a": target[a], "y_b": target[b]}
+        found = formula(pair | {"lambda": share[a]})
+        assert_close(tensor(found["tilde_x"]), mixed[a].flatten())
+        assert_close(tensor(found["tilde_y"]), labels[a])
 
 
 # --- in training ------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Optimisers: equal to PyTorch's and Keras' step for step, and to the printed formulas; schedules too."""
 
+import copy
 import math
 
 import pytest
@@ -9,7 +10,8 @@ from torch.testing import assert_close
 
 from dlbook.losses import cross_entropy
 from dlbook.training import optim
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
+from tests.helpers.references import random, tensor
 
 
 def steps(make, count=25, parameters=2):
@@ -136,152 +138,91 @@ def test_cosine_equals_torch():
 
 # --- the equations, as printed ----------------------------------------------------------------------------------------
 
+GRADIENTS = torch.tensor([[1.0, -0.4], [-0.5, 3.0], [2.0, 0.6], [0.3, -1.0]], dtype=torch.float64)
 
-def on_scalar(make, gradients):
-    """Apply an optimiser to one weight that starts at 2, with given gradients, and return its path."""
-    w = nn.Parameter(torch.tensor([2.0], dtype=torch.float64))
-    optimizer, path = make([w]), []
+
+def stepping(make, gradients=GRADIENTS):
+    """Take a step with each of some gradients; yield it with the weights before and after, and the step's memory."""
+    w = nn.Parameter(random(*gradients.shape[1:]))
+    optimizer, memory = make([w]), {}
     for g in gradients:
-        w.grad = torch.tensor([g], dtype=torch.float64)
+        before, earlier = copy.deepcopy((w.detach(), memory))
+        w.grad = g.clone()
         optimizer.step()
-        path.append(w.item())
-    return torch.tensor(path, dtype=torch.float64)
+        memory = optimizer.state[w]
+        yield g, before, w.detach(), earlier, memory
 
 
-GRADIENTS = [1.0, -0.5, 2.0, 0.3, 0.0, -1.0]
-
-
-@equation(
-    "3.1.3a",
-    "dlbook.training.optim.GradientDescent",
-    lambda w, eta, g: w - eta * g,
-    lambda w, eta, g: w + eta * g,  # uphill
-    lambda w, eta, g: w - eta * math.copysign(1, g),  # only the sign of the gradient
-)
+@executed("3.1.3a", of="dlbook.training.optim.GradientDescent")
 def test_descent_as_printed(formula):
-    w, path = 2.0, []
-    for g in GRADIENTS:
-        w = formula(w, 0.1, g)
-        path.append(w)
-    assert_close(
-        on_scalar(lambda ws: optim.GradientDescent(ws, lr=0.1), GRADIENTS), torch.tensor(path, dtype=torch.float64)
-    )
+    for g, before, after, _, _ in stepping(lambda ws: optim.GradientDescent(ws, lr=0.1), random(2, 3, 2)):
+        found = formula({"w": before, "dL/dw": g, "eta": 0.1}, {"i": 3, "j": 2})
+        assert_close(tensor(found["w"]), after)
 
 
-@equation(
-    "3.1.3b",
-    "dlbook.training.optim.GradientDescent",
-    lambda eta, lam, t, w: (1 - eta * lam) ** t * w,
-    lambda eta, lam, t, w: (1 + eta * lam) ** t * w,  # a sign
-    lambda eta, lam, t, w: (1 - eta * lam) ** (t + 1) * w,  # an index shift
-    lambda eta, lam, t, w: (1 - eta * lam * t) * w,  # a product instead of a power
-)
+@executed("3.1.3b", of="dlbook.training.optim.GradientDescent")
 def test_descent_in_a_bowl_as_printed(formula):
     for eta, lam in [(0.1, 3.0), (0.05, 20.0), (0.11, 20.0)]:  # straight down, across the floor, exploding
-        w = nn.Parameter(torch.tensor([2.0], dtype=torch.float64))
+        w = nn.Parameter(tensor([2.5]))
         optimizer = optim.GradientDescent([w], lr=eta)
         for t in range(1, 6):
             optimizer.zero_grad()
             (lam * w**2 / 2).sum().backward()
             optimizer.step()
-            assert_close(w.detach(), torch.tensor([formula(eta, lam, t, 2.0)], dtype=torch.float64))
+            found = formula({"eta": eta, "lambda": lam, "w_0": 2.5, "t": t})
+            assert_close(tensor(found["w_t"]), w.detach()[0])
 
 
-@equation(
-    "3.1.3d",
-    "dlbook.losses.cross_entropy",
-    lambda gradients: sum(gradients) / len(gradients),
-    lambda gradients: sum(gradients),  # a sum instead of a mean
-    lambda gradients: sum(gradients[1:]) / len(gradients),  # an index shift
-)
+@executed("3.1.3d", of="dlbook.losses.cross_entropy")
 def test_minibatch_gradient_as_printed(formula):
-    torch.manual_seed(0)
-    weight = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
-    x, target = torch.randn(6, 4, dtype=torch.float64), torch.tensor([0, 1, 2, 2, 1, 0])
+    weight = random(3, 4).requires_grad_()
+    x, target = random(6, 4), torch.tensor([0, 1, 2, 2, 1, 0])
 
     def gradient(chosen):
         return torch.autograd.grad(cross_entropy(x[chosen] @ weight.T, target[chosen]), weight)[0]
 
-    assert_close(gradient(slice(None)), formula([gradient([n]) for n in range(6)]))
+    each = torch.stack([gradient([n]) for n in range(6)])
+    found = formula({"B": 4, "batch": {1, 3, 4, 6}, r"\frac{\partial \ell}{\partial w}": each})
+    assert_close(tensor(found["g_B"]), gradient([0, 2, 3, 5]))
 
 
-@equation(
-    "3.1.3c",
-    "dlbook.training.optim.Momentum",
-    lambda v, mu, g: mu * v + g,
-    lambda v, mu, g: mu * v + (1 - mu) * g,  # an average instead of a sum
-    lambda v, mu, g: mu * v - g,  # a sign
-)
+@executed("3.1.3c", of="dlbook.training.optim.Momentum")
 def test_momentum_as_printed(formula):
-    w, v, path = 2.0, 0.0, []
-    for g in GRADIENTS:
-        v = formula(v, 0.9, g)
-        w = w - 0.1 * v
-        path.append(w)
-    assert_close(on_scalar(lambda ws: optim.Momentum(ws, lr=0.1), GRADIENTS), torch.tensor(path, dtype=torch.float64))
+    for g, before, after, earlier, memory in stepping(lambda ws: optim.Momentum(ws, lr=0.1, momentum=0.8)):
+        velocity = earlier.get("velocity", torch.zeros(2))
+        found = formula({"v": velocity, "w": before, "dL/dw": g, "mu": 0.8, "eta": 0.1})
+        assert_close(tensor(found["v"]), memory["velocity"])
+        assert_close(tensor(found["w"]), after)
 
 
-def adam_path(mean=None, square=None, step=None):
-    """Work out Adam in scalars, one of its three formulas replaced."""
-    mean = mean or (lambda m, g: 0.9 * m + (1 - 0.9) * g)
-    square = square or (lambda v, g: 0.999 * v + (1 - 0.999) * g**2)
-    step = step or (lambda w, m, v, t: w - 0.1 * (m / (1 - 0.9**t)) / (math.sqrt(v / (1 - 0.999**t)) + 1e-8))
-    w, m, v, path = 2.0, 0.0, 0.0, []
-    for t, g in enumerate(GRADIENTS, start=1):
-        m, v = mean(m, g), square(v, g)
-        w = step(w, m, v, t)
-        path.append(w)
-    return torch.tensor(path, dtype=torch.float64)
+def adam_stepping():
+    """Step with Adam, as `stepping` does, with settings that all can be told from one another."""
+    return stepping(lambda ws: optim.Adam(ws, lr=0.05, betas=(0.8, 0.7), eps=0.1))
 
 
-def adam():
-    return on_scalar(lambda ws: optim.Adam(ws, lr=0.1), GRADIENTS)
-
-
-@equation(
-    "3.1.3e",
-    "dlbook.training.optim.Adam",
-    lambda m, g: 0.9 * m + (1 - 0.9) * g,
-    lambda m, g: 0.9 * m + g,  # a sum instead of an average
-    lambda m, g: (1 - 0.9) * m + 0.9 * g,  # the two shares swapped
-)
+@executed("3.1.3e", of="dlbook.training.optim.Adam")
 def test_adam_mean_as_printed(formula):
-    assert_close(adam(), adam_path(mean=formula))
+    for g, _, _, earlier, memory in adam_stepping():
+        found = formula({"m": earlier.get("mean", torch.zeros(2)), "g": g, "beta_1": 0.8})
+        assert_close(tensor(found["m"]), memory["mean"])
 
 
-@equation(
-    "3.1.3f",
-    "dlbook.training.optim.Adam",
-    lambda v, g: 0.999 * v + (1 - 0.999) * g**2,
-    lambda v, g: 0.999 * v + (1 - 0.999) * abs(g),  # without the square
-    lambda v, g: 0.999 * v + (1 - 0.999) * (g + 1) ** 2,  # of something else
-)
+@executed("3.1.3f", of="dlbook.training.optim.Adam")
 def test_adam_square_as_printed(formula):
-    assert_close(adam(), adam_path(square=formula))
+    for g, _, _, earlier, memory in adam_stepping():
+        found = formula({"v": earlier.get("square", torch.zeros(2)), "g": g, "beta_2": 0.7})
+        assert_close(tensor(found["v"]), memory["square"])
 
 
-@equation(
-    "3.1.3g",
-    "dlbook.training.optim.Adam",
-    lambda w, m, v, t: w - 0.1 * (m / (1 - 0.9**t)) / (math.sqrt(v / (1 - 0.999**t)) + 1e-8),
-    lambda w, m, v, t: w - 0.1 * m / (math.sqrt(v) + 1e-8),  # without the corrections
-    lambda w, m, v, t: (
-        w - 0.1 * (m / (1 - 0.9 ** (t - 1 or 1))) / (math.sqrt(v / (1 - 0.999**t)) + 1e-8)
-    ),  # an index shift
-    lambda w, m, v, t: w - 0.1 * (m / (1 - 0.9**t)) / (v / (1 - 0.999**t) + 1e-8),  # without the root
-)
+@executed("3.1.3g", of="dlbook.training.optim.Adam")
 def test_adam_step_as_printed(formula):
-    assert_close(adam(), adam_path(step=formula))
+    settings = {"eta": 0.05, "beta_1": 0.8, "beta_2": 0.7, r"\varepsilon": 0.1}
+    for t, (_, before, after, _, memory) in enumerate(adam_stepping(), 1):
+        found = formula(settings | {"w": before, "m": memory["mean"], "v": memory["square"], "t": t})
+        assert_close(tensor(found["w"]), after)
 
 
-@equation(
-    "3.1.3h",
-    "dlbook.training.optim.warmup_cosine",
-    lambda t, total: (1 + math.cos(math.pi * t / total)) / 2,
-    lambda t, total: (1 + math.cos(2 * math.pi * t / total)) / 2,  # a whole wave
-    lambda t, total: (1 - math.cos(math.pi * t / total)) / 2,  # a sign
-)
+@executed("3.1.3h", of="dlbook.training.optim.warmup_cosine")
 def test_cosine_as_printed(formula):
-    schedule = optim.warmup_cosine(40)
-    ours, printed = ([f(t) for t in range(41)] for f in (schedule, lambda t: formula(t, 40)))
-    assert_close(torch.tensor(ours, dtype=torch.float64), torch.tensor(printed, dtype=torch.float64))
+    schedule = optim.warmup_cosine(10)
+    assert_close(tensor(formula({"T": 10}, {"t": range(11)})["c"]), tensor([schedule(t) for t in range(11)]))

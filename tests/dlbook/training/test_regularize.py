@@ -1,6 +1,7 @@
 """Penalties equal to PyTorch's weight decay, ridge and lasso; early stopping keeps the weights of the best epoch."""
 
 import copy
+import functools
 import itertools
 import math
 from functools import partial
@@ -27,7 +28,7 @@ from dlbook.training.regularize import (
     regularized_parameters,
     soft_threshold_,
 )
-from tests.helpers.equations import equation
+from tests.helpers.equations import executed
 from tests.helpers.references import random, tensor
 
 
@@ -151,32 +152,26 @@ def test_the_history_holds_the_penalised_loss():
 # --- the equations ----------------------------------------------------------------------------------------------------
 
 
-@equation(
-    "6.3a",
-    "dlbook.training.regularize.regularized",
-    lambda loss, w, l1, l2: loss + l1 * sum(abs(v) for v in w) + l2 / 2 * sum(v**2 for v in w),
-    lambda loss, w, l1, l2: loss + l1 * sum(abs(v) for v in w) + l2 * sum(v**2 for v in w),  # without the half
-    lambda loss, w, l1, l2: loss - l1 * sum(abs(v) for v in w) - l2 / 2 * sum(v**2 for v in w),  # a sign
-    lambda loss, w, l1, l2: loss + l1 * sum(w) + l2 / 2 * sum(v**2 for v in w),  # without the bars
-    lambda loss, w, l1, l2: loss + l2 * sum(abs(v) for v in w) + l1 / 2 * sum(v**2 for v in w),  # exchanged
-)
+def weights(model):
+    """Return the weights of a model in one row."""
+    return torch.cat([w.detach().flatten() for w in regularized_parameters(model)])
+
+
+@executed("6.3a", of="dlbook.training.regularize.regularized")
 def test_the_penalised_loss_as_printed(formula):
     (x, y), model = some_data(), network()
     nn.init.normal_(model.layers[0].bias)
-    scores = model(x)
-    w = [value for layer in model.layers for row in layer.weight.tolist() for value in row]
-    expected = formula(cross_entropy(scores, y).item(), w, 0.03, 0.2)
-    assert regularized(cross_entropy, model, l1=0.03, l2=0.2)(scores, y).item() == pytest.approx(expected, abs=1e-12)
+    expected = regularized(cross_entropy, model, l1=0.03, l2=0.2)(model(x), y)
+
+    def loss(w):
+        nn.utils.vector_to_parameters(tensor(w), regularized_parameters(model))
+        return cross_entropy(model(x), y)
+
+    found = formula({"w": weights(model), "L": loss, "lambda_1": 0.03, "lambda_2": 0.2}, {"j": 35})
+    assert_close(tensor(found["tilde_L"]), expected)
 
 
-@equation(
-    "6.3b",
-    "dlbook.training.regularize.l2_penalty",
-    lambda w, slope, rate, price: (1 - rate * price) * w - rate * slope,
-    lambda w, slope, rate, price: (1 + rate * price) * w - rate * slope,  # a sign
-    lambda w, slope, rate, price: (1 - price) * w - rate * slope,  # without the rate
-    lambda w, slope, rate, price: (1 - rate * price) * (w - rate * slope),  # shrunk after the step, not before
-)
+@executed("6.3b", of="dlbook.training.regularize.l2_penalty")
 def test_the_step_with_l2_as_printed(formula):
     (x, y), model = some_data(), network()
     before = copy.deepcopy(model)
@@ -184,61 +179,39 @@ def test_the_step_with_l2_as_printed(formula):
     optimizer = GradientDescent(model.parameters(), lr=0.2)
     regularized(cross_entropy, model, l2=0.4)(model(x), y).backward()
     optimizer.step()
-    for old, new in zip(regularized_parameters(before), regularized_parameters(model), strict=True):
-        pairs = zip(old.flatten().tolist(), old.grad.flatten().tolist(), strict=True)
-        assert_close(new.detach().flatten(), tensor([formula(w, slope, 0.2, 0.4) for w, slope in pairs]))
+    slopes = torch.cat([w.grad.flatten() for w in regularized_parameters(before)])
+    found = formula({"w": weights(before), "dL/dw": slopes, "eta": 0.2, "lambda_2": 0.4}, {"j": 35})
+    assert_close(tensor(found["w"]), weights(model))
     assert_close(model.layers[0].bias, before.layers[0].bias - 0.2 * before.layers[0].bias.grad)
 
 
-def sign(v):
-    return (v > 0) - (v < 0)
-
-
-@equation(
-    "6.3c",
-    "dlbook.training.regularize.soft_threshold_",
-    lambda v, amount: sign(v) * max(abs(v) - amount, 0),
-    lambda v, amount: sign(v) * max(abs(v) + amount, 0),  # a sign
-    lambda v, amount: sign(v) * (abs(v) - amount),  # through zero to the other side
-    lambda v, amount: max(abs(v) - amount, 0),  # without the sign
-    lambda v, amount: v if abs(v) > amount else 0,  # a hard threshold
-)
+@executed("6.3c", of="dlbook.training.regularize.soft_threshold_")
 def test_shrinking_as_printed(formula):
     (x, y), model = some_data(), network()
-    optimizer = GradientDescent(model.parameters(), lr=0.2)
+    before = weights(model)
     cross_entropy(model(x), y).backward()
-    stepped = [(w - 0.2 * w.grad).flatten().tolist() for w in regularized_parameters(model)]
-    optimizer.step()
-    for w, values in zip(regularized_parameters(model), stepped, strict=True):
+    slopes = torch.cat([w.grad.flatten() for w in regularized_parameters(model)])
+    GradientDescent(model.parameters(), lr=0.2).step()
+    stepped = weights(model)
+    for w in regularized_parameters(model):
         soft_threshold_(w, 0.2 * 1.5)
-        assert_close(w.detach().flatten(), tensor([formula(v, 0.2 * 1.5) for v in values]))
+    found = formula({"w": before, "dL/dw": slopes, "eta": 0.2, "lambda_1": 1.5}, {"j": 35})
+    assert_close(tensor(found["v"]), stepped)
+    assert_close(tensor(found["w"]), weights(model))
 
 
-def dropped(y, w, a, p, noise=lambda p: p / (1 - p)):
-    error = y - sum(u * v for u, v in zip(w, a, strict=True))
-    return error**2 + noise(p) * sum(u**2 * v**2 for u, v in zip(w, a, strict=True))
-
-
-@equation(
-    "6.3d",
-    "dlbook.network.Dropout",
-    dropped,
-    partial(dropped, noise=lambda p: -p / (1 - p)),  # a sign
-    partial(dropped, noise=lambda p: p * (1 - p)),  # as if nothing were scaled up
-    partial(dropped, noise=lambda p: (1 - p) / p),  # kept and silenced exchanged
-    partial(dropped, noise=lambda p: 0),  # as if only the mean counted
-)
+@executed("6.3d", of="dlbook.network.Dropout")
 def test_what_dropout_does_to_a_squared_error_as_printed(formula, monkeypatch):
-    torch.manual_seed(0)
-    y, w, a, p, layer = 0.7, random(5), random(5), 0.3, Dropout(0.3)
-    mean, expected = torch.zeros(5, dtype=torch.float64), 0.0
-    for mask in itertools.product((0.0, 1.0), repeat=5):  # all that can happen, each with its probability
-        probability = math.prod(1 - p if kept else p for kept in mask)
-        monkeypatch.setattr(torch, "rand_like", lambda a, mask=mask: tensor(mask))
-        mean += probability * layer(a)
-        expected += probability * (y - (w @ layer(a)).item()) ** 2
-    assert_close(mean, a)
-    assert formula(y, w.tolist(), a.tolist(), p) == pytest.approx(expected, abs=1e-12)
+    y, w, a, p = 0.7, random(4), random(4), 0.3
+    masks = tensor(list(itertools.product((0.0, 1.0), repeat=4)))  # all that can happen, each with its probability
+    probabilities = (masks * (1 - p) + (1 - masks) * p).prod(1)
+    monkeypatch.setattr(torch, "rand_like", lambda a: masks)
+    noisy = Dropout(p)(a.expand(16, 4))
+    assert_close(probabilities @ noisy, a)
+    expected = probabilities @ (y - noisy @ w) ** 2
+    samples = {r"\tilde a": (noisy, probabilities)}
+    ((averaged, derived),) = formula({"y": y, "w": w, "a": a, "p": p}, {"j": 4}, samples=samples, sides=True).values()
+    assert_close((tensor(averaged), tensor(derived)), (expected, expected))
 
 
 def quadratic():
@@ -246,43 +219,32 @@ def quadratic():
     x, y = regression()
     curvature, directions = torch.linalg.eigh(x.T @ x / len(x))
     solution = torch.linalg.lstsq(x, y).solution
-    return x, y, directions, curvature.tolist(), (directions.T @ solution)[:, 0].tolist()
+    return x, y, directions, curvature, (directions.T @ solution)[:, 0]
 
 
-@equation(
-    "6.3e",
-    "dlbook.training.optim.GradientDescent",
-    lambda h, best, rate, t: (1 - (1 - rate * h) ** t) * best,
-    lambda h, best, rate, t: (1 - rate * h) ** t * best,  # what is still missing
-    lambda h, best, rate, t: (1 - (1 - rate * h) ** (t + 1)) * best,  # a step too many
-    lambda h, best, rate, t: (1 - (1 - rate) ** t) * best,  # the same pace in all directions
-)
-def test_stopped_gradient_descent_as_printed(formula):
-    x, y, directions, curvature, best = quadratic()
-    for t in (1, 7, 30):
-        model = line()
-        fit(
-            model, Batches(x, y, batch_size=len(x)), half_squares, GradientDescent(model.parameters(), lr=0.1), epochs=t
-        )
-        along = model.weight.detach()[0] @ directions
-        assert_close(along, tensor([formula(h, b, 0.1, t) for h, b in zip(curvature, best, strict=True)]))
-
-
-@equation(
-    "6.3f",
-    "dlbook.training.regularize.l2_penalty",
-    lambda h, best, price: h / (h + price) * best,
-    lambda h, best, price: price / (h + price) * best,  # what is taken away
-    lambda h, best, price: h / (h - price) * best,  # a sign
-    lambda h, best, price: (h + price) / h * best,  # upside down
-)
-def test_the_solution_with_l2_as_printed(formula):
-    x, y, directions, curvature, best = quadratic()
+@functools.cache
+def descended(lr, epochs, l2=0.0):
+    """Return where gradient descent is on the least-squares problem, along its directions."""
+    x, y, directions, _, _ = quadratic()
     model = line()
-    loss = regularized(half_squares, model, l2=0.4)
-    fit(model, Batches(x, y, batch_size=len(x)), loss, GradientDescent(model.parameters(), lr=0.3), epochs=300)
-    along = model.weight.detach()[0] @ directions
-    assert_close(along, tensor([formula(h, b, 0.4) for h, b in zip(curvature, best, strict=True)]))
+    loss = regularized(half_squares, model, l2=l2)
+    fit(model, Batches(x, y, batch_size=len(x)), loss, GradientDescent(model.parameters(), lr=lr), epochs=epochs)
+    return model.weight.detach()[0] @ directions
+
+
+@executed("6.3e", of="dlbook.training.optim.GradientDescent")
+def test_stopped_gradient_descent_as_printed(formula):
+    *_, curvature, best = quadratic()
+    for t in (1, 7, 30):
+        found = formula({"h": curvature, "w^*": best, "eta": 0.1, "t": t}, {"j": 6})
+        assert_close(tensor(found["w^(t)"]), descended(0.1, t))
+
+
+@executed("6.3f", of="dlbook.training.regularize.l2_penalty")
+def test_the_solution_with_l2_as_printed(formula):
+    *_, curvature, best = quadratic()
+    found = formula({"h": curvature, "w^*": best, "lambda_2": 0.4}, {"j": 6})
+    assert_close(tensor(found["w"]), descended(0.3, 300, l2=0.4))
 
 
 # --- early stopping ---------------------------------------------------------------------------------------------------
