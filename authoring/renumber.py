@@ -3,8 +3,9 @@
     python -m authoring.renumber book/algorithms/forward.ipynb …
 
 executes the notebooks, as `python -m authoring.build` does, and puts in the place of each number that is off the value
-of its expression, with as many decimals as before. A sentence around a number may no longer hold with another one:
-read what is printed.
+of its expression, with as many decimals as before; in the text and in the templates of alt texts. Words are replaced
+if the new value has exact ones. Where it has none, or where a comparison no longer holds, the sentence is printed for
+its author to mend. A sentence around a number may no longer hold with another one: read what is printed.
 """
 
 import argparse
@@ -21,14 +22,17 @@ from nbformat import NotebookNode
 from authoring.book import ROOT, code_cells, read, tags, write
 from authoring.build import digest, prepare
 from authoring.execute import REFERENCE, normalise
-from authoring.locks import numbers
+from authoring.locks import alts, numbers, words
 
 # In the Markdown itself, as few characters as `, $, % or a unit may stand between a number and its comment.
 PLACED = re.compile(
-    rf"(?P<number>{numbers.NUMBER})(?P<between>[`$]?(?:{numbers.UNIT}|\\?%)?[`$]?\s?)"
-    r"<!--\s*(?P<kind>=|bench:)\s*(?P<body>.*?)\s*-->",
+    rf"(?:(?P<number>{numbers.NUMBER})(?P<between>[`$]?(?:{numbers.UNIT}|\\?%)?[`$]?\s?)"
+    rf"|(?P<words>(?i:{words.PHRASE}))\s?)"
+    rf"<!--\s*(?P<kind>{numbers.KIND})\s*(?P<body>.*?)\s*-->",
     re.S,
 )
+MEND = "mend the sentence: "  # what only the author can
+OF_THE_RUN, OF_THE_RESULTS = ("=", "is:"), ("bench:", "is: bench:")
 
 
 def printed(value: float, like: str) -> str:
@@ -48,35 +52,40 @@ def renumber(text: str, values: dict[str, float]) -> tuple[str, list[str]]:
     lines = []
 
     def mend(found: re.Match[str]) -> str:
-        expression = " ".join(found["body"].partition("±")[0].split())
-        if expression not in values:
+        expression, _, tolerance = (" ".join(part.split()) for part in found["body"].partition("±"))
+        if expression not in values or found["kind"] in ("from:", "given:"):
             return found[0]
-        new = printed(values[expression], found["number"])
-        if new == found["number"]:  # within ± is not enough: after a change, the text would keep what is no longer so
-            return found[0]
+        value, old = values[expression], found["words"] or found["number"]
         around = numbers.COMMENT.sub("", text[max(0, found.start() - 80) : found.end() + 60])
-        lines.append(f"{found['number']} -> {new}: … {' '.join(around.split())} …")
-        return new + found[0][len(found["number"]) :]
+        sentence = f"… {' '.join(around.split())} …"
+        if found["kind"] in ("is:", "is: bench:"):
+            if not value:
+                lines.append(f"no longer so, {expression}: {MEND}{sentence}")
+            return found[0]
+        new = printed(value, old)
+        if found["words"]:
+            new = words.write(value, old, float(words.half_width(old, tolerance))) or ""
+        if not new:
+            lines.append(f"{old} -> no words for {value:.4g}: {MEND}{sentence}")
+            return found[0]
+        if new == old:  # of digits, within ± is not enough: after a change, the text would keep what is no longer so
+            return found[0]
+        lines.append(f"{old} -> {new}: {sentence}")
+        return new + found[0][len(old) :]
 
     return PLACED.sub(mend, text), lines
 
 
-def expressions(text: str, kind: str) -> list[str]:
-    """List the expressions of one kind of mark in a text."""
-    bodies = [found["body"] for found in PLACED.finditer(text) if found["kind"] == kind]
+def expressions(text: str, kinds: tuple[str, ...]) -> list[str]:
+    """List the expressions of some kinds of marks in a text."""
+    bodies = [found["body"] for found in PLACED.finditer(text) if found["kind"] in kinds]
     return [" ".join(body.partition("±")[0].split()) for body in bodies]
-
-
-def results(root: Path = ROOT) -> dict[str, Any]:
-    """Read benchmarks/results, by the names that marks use."""
-    files = (root / "benchmarks" / "results").glob("*.json")
-    return {path.stem.replace("-", "_"): json.loads(path.read_text(encoding="utf-8")) for path in files}
 
 
 def stored_values(text: str, root: Path = ROOT) -> dict[str, float]:
     """Evaluate the expressions over stored results."""
-    found = results(root)
-    return {one: float(eval(one, dict(found))) for one in expressions(text, "bench:")}
+    found = numbers.results(root)
+    return {one: float(eval(one, dict(found))) for one in expressions(text, OF_THE_RESULTS)}
 
 
 def evaluate(client: NotebookClient, wanted: list[str]) -> dict[str, float]:
@@ -91,7 +100,10 @@ def evaluate(client: NotebookClient, wanted: list[str]) -> dict[str, float]:
 
 
 def rewrite(path: Path, root: Path = ROOT) -> list[str]:
-    """Execute a notebook, rewrite its numbers, and store both; return a line for each number that was off."""
+    """Execute a notebook, rewrite its numbers, and store both; return a line for each number that was off.
+
+    Raises: ValueError, and stores nothing, if its author must mend sentences first.
+    """
     nb = read(path)
     prepare(nb, root)
     for cell in code_cells(nb):
@@ -103,6 +115,8 @@ def rewrite(path: Path, root: Path = ROOT) -> list[str]:
         for number in range(len(nb.cells)):
             if "prose-check" in tags(nb.cells[number]):
                 lines = mend_all(nb, lambda wanted: evaluate(client, wanted), root)
+                if any(MEND in line for line in lines):
+                    raise ValueError("\n    ".join(["nothing is stored before its author has mended:", *lines]))
                 prepare(nb, root)
             if nb.cells[number].cell_type == "code":
                 client.execute_cell(nb.cells[number], number)
@@ -114,14 +128,22 @@ def rewrite(path: Path, root: Path = ROOT) -> list[str]:
 
 
 def mend_all(nb: NotebookNode, ask: Any, root: Path = ROOT) -> list[str]:
-    """Rewrite the numbers of all Markdown cells; `ask` gives the values of expressions over the run."""
-    lines = []
+    """Rewrite the numbers of all Markdown cells and alt texts; `ask` gives the values of expressions over the run."""
+    lines: list[str] = []
+
+    def mend(text: str) -> str:
+        wanted = expressions(text, OF_THE_RUN)
+        new, found = renumber(text, stored_values(text, root) | (ask(wanted) if wanted else {}))
+        lines.extend(found)
+        return new
+
     for cell in nb.cells:
         if cell.cell_type == "markdown" and "<!--" in cell.source:
-            wanted = expressions(cell.source, "=")
-            values = stored_values(cell.source, root) | (ask(wanted) if wanted else {})
-            cell.source, found = renumber(cell.source, values)
-            lines += found
+            cell.source = mend(cell.source)
+    for template, cell in alts.templates(nb):
+        if "alt_from" in cell.metadata.mystnb:
+            cell.metadata.mystnb.alt_from = mend(template)
+    alts.rewrite(nb)
     return lines
 
 
@@ -129,11 +151,16 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("paths", nargs="+", type=Path, help="notebooks")
+    failed = 0
     for path in parser.parse_args(arguments).paths:
         print(path, flush=True)
-        for line in rewrite(path.resolve(), root):
+        try:
+            lines = rewrite(path.resolve(), root)
+        except ValueError as error:
+            lines, failed = [str(error)], 1
+        for line in lines:
             print(f"    {line}", flush=True)
-    return 0
+    return failed
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import jupytext
 from nbformat import NotebookNode, from_dict
@@ -34,10 +35,11 @@ def to_text(nb: NotebookNode) -> str:
     return jupytext.writes(nb, fmt="md")
 
 
-def settings(nb: NotebookNode) -> dict[str, dict[str, list[str]]]:
+def settings(nb: NotebookNode) -> dict[str, dict[str, Any]]:
     """Return what an author sets for a whole notebook."""
-    extras = nb.metadata.get("dlbook", {}).get("extras")
-    return {"dlbook": {"extras": extras}} if extras else {}
+    stored = nb.metadata.get("dlbook", {})
+    found = {name: stored[name] for name in ("edition", "extras") if stored.get(name)}
+    return {"dlbook": found} if found else {}
 
 
 def from_text(text: str, stored: NotebookNode, root: Path = ROOT) -> tuple[NotebookNode, list[str]]:

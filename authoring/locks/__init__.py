@@ -29,6 +29,7 @@ LOCKS = [
     "generated",
     "outputs",
     "numbers",
+    "claims",
     "equations",
     "notation",
     "prerequisites",

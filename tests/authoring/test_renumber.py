@@ -29,6 +29,44 @@ def test_only_what_is_off_is_rewritten():
     assert len(lines) == 2 and lines[0].startswith("81 -> 88: … It gets 81 % of")
 
 
+def test_words_follow_the_run_if_it_has_exact_ones():
+    text = "Twice<!-- = a --> as many, half<!-- = b ± 0.03 --> of them, nine in ten<!-- given: as the text says it -->."
+    new, lines = renumber.renumber(text, {"a": 3.2, "b": 0.34})
+    assert new == text.replace("Twice", "Three times").replace("half", "a third")
+    assert [line.partition(":")[0] for line in lines] == ["Twice -> Three times", "half -> a third"]
+    new, lines = renumber.renumber(text, {"a": 2.4, "b": 0.44})
+    assert new == text and len(lines) == 1
+    assert lines[0].startswith("half -> no words for 0.44: mend the sentence: … Twice as many, half")
+
+
+def test_a_comparison_that_no_longer_holds_is_told():
+    text = "More than half<!-- is: a > 0.5 --> of them."
+    assert renumber.renumber(text, {"a > 0.5": 1.0}) == (text, [])
+    new, lines = renumber.renumber(text, {"a > 0.5": 0.0})
+    assert new == text and lines == ["no longer so, a > 0.5: mend the sentence: … More than half of them. …"]
+
+
+def test_alt_texts_and_words_of_a_notebook(tmp_path, capsys):
+    described = {"image": {"alt": "Near 41 per cent, half of it late."}}
+    described["alt_from"] = "Near 41<!-- = 100 * x --> per cent, half<!-- = y ± 0.05 --> of it late."
+    nb = notebook("# A", "41 %<!-- = 100 * x -->", code("x = 0.5\ny = 1 / 3", mystnb=described))
+    path = small_book(tmp_path, a=nb) / "book" / "a.ipynb"
+    assert renumber.main([str(path)], tmp_path) == 0
+    assert "41 -> 50" in capsys.readouterr().out
+    settings = next(cell for cell in read(path).cells if "mystnb" in cell.metadata).metadata.mystnb
+    assert settings.image.alt == "Near 50 per cent, a third of it late."
+    assert settings.alt_from == "Near 50<!-- = 100 * x --> per cent, a third<!-- = y ± 0.05 --> of it late."
+
+
+def test_nothing_is_stored_before_its_author_has_mended(tmp_path, capsys):
+    nb = notebook("# A", "41 %<!-- = 100 * x -->, more than half<!-- is: x > 0.5 --> of it.", code("x = 0.4"))
+    path = small_book(tmp_path, a=nb) / "book" / "a.ipynb"
+    before = path.read_bytes()
+    assert renumber.main([str(path)], tmp_path) == 1 and path.read_bytes() == before
+    told = capsys.readouterr().out
+    assert "nothing is stored" in told and "41 -> 40" in told and "no longer so, x > 0.5: mend the sentence" in told
+
+
 def test_a_notebook_and_its_text_agree_afterwards(tmp_path, capsys):
     nb = notebook(
         "# A", code("x = 0.5"), "Half: 41 %<!-- = 100 * x -->; 9.9 s<!-- bench: fit_cpu['mlp']['seconds'] -->."

@@ -6,7 +6,9 @@ import sys
 import pytest
 from nbclient.exceptions import CellExecutionError
 
+from authoring.book import pages
 from authoring.build import build, prepare
+from authoring.locks import numbers
 from authoring.locks.numbers import cell_source, examine, faults, rewrite
 from tests.helpers.notebooks import code, notebook, printed, small_book, write
 
@@ -132,6 +134,94 @@ def test_what_is_not_text(root, text):
 def test_planted_faults(root, text, message):
     faults = examine(text, root)[1]
     assert any(message in fault for fault in faults), faults
+
+
+WORDS = """
+In three layers, half<!-- = gone ± 0.05 --> of the errors are gone, three times<!-- = ratio --> as many as before, and
+ninety per cent<!-- = 100 * right ± 1 --> remain. It falls by two orders of magnitude<!-- = drop -->, nine in
+ten<!-- = right ± 0.02 --> of them late. More than half<!-- is: right > 0.5 --> is right, below
+95 %<!-- is: right < 0.95 -->; a dozen<!-- bench: fit_cpu["mlp"]["seconds"] --> seconds, more than
+ten<!-- is: bench: fit_cpu["mlp"]["seconds"] > 10 --> seconds. Half<!-- given: the archive holds as many of each --> of
+the texts are positive, and twice<!-- from: vaswani2017 --> the size was tried.
+""".replace("\n", " ")
+
+
+def test_words_are_marked_as_digits_are(root):
+    marks, faults = examine(WORDS, root)
+    assert faults == []
+    assert [mark[1:] for mark in marks] == [
+        ("0.5", "gone", "0.05"),
+        ("3", "ratio", "0.5"),
+        ("90", "100 * right", "1"),
+        ("2", "drop", "0.5"),
+        ("0.9", "right", "0.02"),
+        ("1", "right > 0.5", "0"),
+        ("1", "right < 0.95", "0"),
+    ]
+    assert marks[0][0] == "In three layers, half" and marks[5][0] == "of them late. More than half: 1 if so"
+
+
+@pytest.mark.parametrize("wrong", [{}, {"gone": 0.34}, {"ratio": 3.6}, {"right": 0.4}, {"right": 0.96}, {"drop": 1.2}])
+def test_words_are_compared_with_the_run(root, monkeypatch, wrong):
+    monkeypatch.setenv("DLBOOK_DEVICE", "cpu")
+    source, run = cell_source(examine(WORDS, root)[0]), {"gone": 0.52, "ratio": 3.2, "right": 0.905, "drop": 2.3}
+    if wrong:
+        with pytest.raises(AssertionError, match="in this run"):
+            exec(source, run | wrong)
+    else:
+        exec(source, dict(run))
+
+
+@pytest.mark.parametrize(
+    "old, new, message",
+    [
+        ("half<!-- = gone ± 0.05 -->", "half", "a quantity in words must be marked, or be digits: got 'half of'"),
+        ("half<!-- = gone ± 0.05", "half<!-- = gone", "must say how far the value may be off"),
+        ("gone ± 0.05", "gone ± 0.4", "at most 0.15 here, or others would do as well"),
+        ("three times<!-- = ratio -->", "as many<!-- = ratio -->", "a mark must follow a number directly"),
+        ("= drop", "= drop /", "invalid syntax"),
+        ("More than half<", "More than a third<", "must compare with the number of the text, 0.333333"),
+        ("More than half<", "Less than half<", "the text says less than 0.5, the expression the opposite"),
+        ("More than half<", "About half<", "belongs to a comparison"),
+        ("below 95 %", "below 85 %", "must compare with the number of the text, 85"),
+        ("a dozen<", "twenty<", "the number must be that of benchmarks/results, 12.34"),
+        ('["seconds"] > 10', '["minutes"] > 10', "minutes"),
+        ("more than ten<", "more than twenty<", "must compare with the number of the text, 20"),
+        ("more than ten<", "fewer than ten<", "the text says less than 10"),
+        ("given: the archive holds as many of each", "given: so", "must say in 3 words or more why"),
+        ("vaswani2017", "nobody", "must be a key of book/references.bib"),
+        ("three layers", "3<!-- given: the three layers drawn above --> layers", "given: is for words"),
+    ],
+)
+def test_planted_faults_in_words(root, old, new, message):
+    assert old in WORDS
+    faults = examine(WORDS.replace(old, new), root)[1]
+    assert any(message in fault for fault in faults), faults
+
+
+def test_a_comparison_that_the_results_contradict(root):
+    text = 'More than 13 s<!-- is: bench: fit_cpu["mlp"]["seconds"] > 13 -->.'
+    assert "the comparison must hold in benchmarks/results: got “More than 13 s<!--" in examine(text, root)[1][0]
+
+
+def test_words_are_left_to_the_lock_while_a_notebook_is_built(root):
+    assert examine("Half of them.", root, finished=False) == ([], [])
+    assert "'0.5'" in examine("It is 0.5 of them.", root, finished=False)[1][0]
+    assert prepare(notebook("# A", "Half of them, and 5<!-- = x -->.", code("x = 5")), root) == []
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        '<svg role="img" aria-label="A map: half of the pages."><text>A</text></svg>',
+        "![Half of the pages](a.png)",
+        "```{figure} a.png\n:alt: Half of the pages\n```",
+        ":::{figure} a.png\n:alt: Half of the pages\n:::",
+    ],
+)
+def test_alt_texts_of_pages(root, page):
+    assert "'half of'" in "".join(examine(page, root)[1]).lower()
+    assert examine(page.replace("alf", "all"), root) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -275,3 +365,22 @@ def test_a_notebook_that_did_not_compare_its_numbers(book):
 def test_planted_number_on_a_page_without_code(book, text, fault):
     (book / "book" / "b.md").write_text(f"# B\n\n{text}\n")
     assert faults(book) == [fault]
+
+
+def test_planted_words_on_a_page(book):
+    path = book / "book" / "a.ipynb"
+    path.write_text(path.read_text().replace('"# A"', '"# A\\n\\nTwo thirds of it."'))
+    message = "book/a: a quantity in words must be marked, or be digits: got 'Two thirds' in “Two thirds of it.”"
+    assert faults(book) == [message]
+
+
+def test_a_page_that_still_waits_for_its_marks(book, monkeypatch):
+    monkeypatch.setattr(numbers, "UNFINISHED", {"book/a"})
+    path = book / "book" / "a.ipynb"
+    path.write_text(path.read_text().replace('"# A"', '"# A\\n\\nTwo thirds of it, a third<!-- = y --> of them."'))
+    assert [fault.partition(":")[0] for fault in faults(book)] == ["book/a"]
+    assert "must say how far the value may be off" in faults(book)[0]
+
+
+def test_the_pages_that_still_wait_are_pages():
+    assert set(pages()) >= numbers.UNFINISHED
