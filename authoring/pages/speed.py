@@ -13,6 +13,7 @@ from authoring.pages.writing import page_links, prose
 COMPARED = [  # where results hold the time of ours beside that of another: what was timed, what the other is
     (r"attention\.all_(\d+)", r"attention, \1 tokens", "PyTorch's fused function"),
     (r"attention\.causal_(\d+)", r"causal attention, \1 tokens", "PyTorch's fused function"),
+    (r"checks\.fit", "`fit` on the MLP of section 4.1, arguments checked", "the same, unchecked"),
     (r"images\.conv(\d)\.channels_(\w+)", r"convolution \1 of the article's network, channels \2", "PyTorch's own"),
     (r"images\.fit", "`fit`, an epoch on 6,400 images", "the shortest loop in PyTorch"),
     (r"images\.program", "the program of section 4.2, an epoch", "Keras"),
