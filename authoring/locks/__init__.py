@@ -11,6 +11,7 @@ of the locks, `python -m authoring.build --check` and the list in README.md foll
 
 import argparse
 import importlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -35,9 +36,11 @@ LOCKS = [
     "prerequisites",
     "corrections",
     "glossary",
+    "terms",
     "references",
     "api",
     "names",
+    "reference_tests",
 ]
 
 
@@ -46,10 +49,19 @@ def load(name: str) -> ModuleType:
     return importlib.import_module(f"authoring.locks.{name}")
 
 
-def described() -> str:
-    """Return the locks as a numbered list in Markdown: each with the first line of its docstring."""
+def described(root: Path = ROOT) -> str:
+    """Return what README says of the locks: each with the first line of its docstring, and how they are proven."""
     first_lines = [(load(name).__doc__ or "").partition("\n")[0] for name in LOCKS]
-    return "\n".join(f"{n}. `{name}`: {line}" for n, (name, line) in enumerate(zip(LOCKS, first_lines, strict=True), 1))
+    listed = "\n".join(
+        f"{n}. `{name}`: {line}" for n, (name, line) in enumerate(zip(LOCKS, first_lines, strict=True), 1)
+    )
+    return f"{listed}\n\nA catalogue plants {planted(root)} kinds of faults in copies of the book; each must be found by its lock."
+
+
+def planted(root: Path = ROOT) -> int:
+    """Count the kinds of faults in the catalogue of the tests: each is a line that begins with `plants(`, or `@` and it."""
+    files = (root / "tests" / "helpers").glob("planted_in_*.py")
+    return sum(len(re.findall(r"^@?plants\(", path.read_text(encoding="utf-8"), re.M)) for path in files)
 
 
 def unseen(looked_at: Mapping[str, int], what: str, root: Path = ROOT) -> list[str]:

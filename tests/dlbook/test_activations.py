@@ -14,11 +14,14 @@ from torch.testing import assert_close
 from dlbook import activations
 from dlbook.network import backpropagate, he_normal_, propagate
 from tests.helpers.equations import executed
-from tests.helpers.references import random, tensor
+from tests.helpers.references import random, reference, tensor
 
 Z = torch.linspace(-6, 6, 97, dtype=torch.float64)  # holds 0, where ReLU has its corner
 
 
+@reference("dlbook.activations.sigmoid", to="torch.sigmoid")
+@reference("dlbook.activations.tanh", to="torch.tanh")
+@reference("dlbook.activations.relu", to="torch.relu")
 @pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu"])
 def test_value_and_gradient_equal_torch(name):
     ours, theirs = Z.clone().requires_grad_(), Z.clone().requires_grad_()
@@ -30,6 +33,12 @@ def test_value_and_gradient_equal_torch(name):
     assert_close(ours.grad[away_from_corner], theirs.grad[away_from_corner])
 
 
+@reference(
+    "dlbook.activations.sigmoid_derivative",
+    "dlbook.activations.tanh_derivative",
+    "dlbook.activations.relu_derivative",
+    to="torch.Tensor.backward",
+)
 @pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu"])
 def test_derivative_equals_autograd(name):
     z = Z[Z != 0].clone().requires_grad_()
@@ -60,6 +69,12 @@ FAMILY = {
 WIDE = torch.tensor([-1e4, -800.0, -40.0, -20.0, 20.0, 800.0, 1e4], dtype=torch.float64)
 
 
+@reference(
+    "dlbook.activations.leaky_relu", "dlbook.activations.leaky_relu_derivative", to="torch.nn.functional.leaky_relu"
+)
+@reference("dlbook.activations.elu", "dlbook.activations.elu_derivative", to="torch.nn.functional.elu")
+@reference("dlbook.activations.gelu", "dlbook.activations.gelu_derivative", to="torch.nn.functional.gelu")
+@reference("dlbook.activations.silu", "dlbook.activations.silu_derivative", to="torch.nn.functional.silu")
 @pytest.mark.parametrize("name", FAMILY)
 def test_family_equals_torch_in_value_and_gradient_at_zero_and_far_out_too(name):
     ours, theirs = (torch.cat([Z, WIDE]).requires_grad_() for _ in range(2))
@@ -109,10 +124,13 @@ def test_what_the_docstrings_say_of_slopes_and_of_the_approximation():
     assert (activations.gelu(z) - functional.gelu(z, approximate="tanh")).abs().max() < 0.001
 
 
+@reference("dlbook.activations.normal_cdf", to="torch.special.ndtr")
 def test_normal_distribution_equals_torch():
     assert_close(activations.normal_cdf(Z), torch.special.ndtr(Z))
 
 
+@reference("dlbook.activations.softmax", to="torch.softmax")
+@reference("dlbook.activations.log_softmax", to="torch.log_softmax")
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
 def test_softmax_equals_torch(name):
     torch.manual_seed(0)

@@ -16,7 +16,7 @@ from dlbook.positions import RotaryEmbedding
 from tests.helpers.equations import executed
 from tests.helpers.inputs import assert_refused, other_shapes
 from tests.helpers.models import train_steps
-from tests.helpers.references import assert_same, random, tensor
+from tests.helpers.references import assert_same, random, reference, tensor
 
 few = settings(max_examples=25)
 SHAPES = dict(
@@ -46,6 +46,7 @@ def layer(dim, heads, rotary=False, **options):
 # --- attend -----------------------------------------------------------------------------------------------------------
 
 
+@reference("dlbook.attention.attend", to="torch.nn.functional.scaled_dot_product_attention")
 @few
 @given(**SHAPES, v=st.integers(1, 3), masked=st.sampled_from(["", "queries keys", "heads", "batch keys"]))
 def test_attend_equals_torch(batch, heads, queries, keys, d, v, masked, seed):
@@ -133,6 +134,9 @@ def torch_copy(ours, dim, bias):
     return theirs
 
 
+@reference(
+    "dlbook.attention.MultiHeadAttention", "dlbook.attention.attention_weights", to="torch.nn.MultiheadAttention"
+)
 @few
 @given(
     **{**SHAPES, "batch": st.integers(1, 3)},
@@ -199,13 +203,17 @@ def test_without_positions_a_permutation_goes_through():
     assert (rotary(x[:, order]) - rotary(x)[:, order]).abs().max() > 1e-3
 
 
+@reference("dlbook.attention.RotarySelfAttention", to="torch.nn.functional.scaled_dot_product_attention")
 def test_rotary_heads_turn_queries_and_keys():
-    attention, x = layer(8, 2, rotary=True), random(1, 5, 8)
+    attention, x = layer(8, 2, rotary=True), random(1, 5, 8).requires_grad_()
     parts = attention.query, attention.key, attention.value
     query, key, value = (part(x).view(1, 5, 2, 4).transpose(1, 2) for part in parts)
     rotate = RotaryEmbedding(4, 5).double()
     averages = F.scaled_dot_product_attention(rotate(query), rotate(key), value)
-    assert_close(attention(x), attention.output(averages.transpose(1, 2).reshape(1, 5, 8)))
+    found, expected = attention(x), attention.output(averages.transpose(1, 2).reshape(1, 5, 8))
+    assert_close(found, expected)
+    leaves = [x, *attention.parameters()]
+    assert_close(*(torch.autograd.grad(y.square().sum(), leaves) for y in (found, expected)))
 
 
 def test_weights_of_a_model_are_watched_and_no_more():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dlbook.autograd import Value, backward, topological_order
 from tests.helpers.equations import executed
+from tests.helpers.references import reference
 
 NUMBERS = st.floats(0.1, 3)
 
@@ -20,6 +21,7 @@ def expression(a, b, c, log, exp, relu):
     return (e - a) * e + 1 / b + (1 - c) + 3.0 / a + (2.0 - b)
 
 
+@reference("dlbook.autograd.Value", "dlbook.autograd.backward", to="torch.Tensor.backward")
 @given(NUMBERS, NUMBERS, NUMBERS)
 def test_equals_torch(a, b, c):
     numbers = [a, b, c]

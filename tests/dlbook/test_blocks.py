@@ -12,7 +12,7 @@ from dlbook.blocks import Block, BlockSettings, Decoder, Encoder, FeedForward, L
 from dlbook.masks import causal_mask
 from tests.helpers.equations import executed
 from tests.helpers.models import fill
-from tests.helpers.references import assert_same, random, tensor
+from tests.helpers.references import assert_same, random, reference, tensor
 from tests.helpers.transformers import stacked_copy, torch_copy, torch_weights
 
 few = settings(max_examples=20)
@@ -32,6 +32,7 @@ FUNCTIONS = {"relu": F.relu, "gelu": F.gelu}
 # --- layer normalisation ----------------------------------------------------------------------------------------------
 
 
+@reference("dlbook.blocks.LayerNorm", to="torch.nn.LayerNorm")
 @few
 @given(batch=st.integers(0, 3), steps=st.integers(0, 4), dim=st.integers(1, 6), seed=st.integers(0, 99))
 def test_layer_norm_equals_torch(batch, steps, dim, seed):
@@ -76,6 +77,7 @@ def assert_same_gradients(block, theirs):
         assert_close(torch.cat([part.grad for part in parts]), theirs.get_parameter(name).grad)
 
 
+@reference("dlbook.blocks.Block", to="torch.nn.TransformerEncoderLayer")
 @few
 @given(**SHAPES, fused=st.booleans(), masked=st.sampled_from(["", "causal", "padding"]))
 def test_a_block_equals_torchs_encoder_layer(
@@ -93,6 +95,7 @@ def test_a_block_equals_torchs_encoder_layer(
     assert_same_gradients(ours, theirs)
 
 
+@reference("dlbook.blocks.Block", to="torch.nn.TransformerDecoderLayer")
 @few
 @given(**SHAPES, fused=st.booleans(), sources=st.integers(1, 4))
 def test_a_block_with_a_memory_equals_torchs_decoder_layer(
@@ -161,6 +164,8 @@ def test_dropout_silences_what_comes_into_a_stack(kind):
 # --- stacks -----------------------------------------------------------------------------------------------------------
 
 
+@reference("dlbook.blocks.Encoder", to="torch.nn.TransformerEncoder")
+@reference("dlbook.blocks.Decoder", to="torch.nn.TransformerDecoder")
 @pytest.mark.filterwarnings("ignore:enable_nested_tensor")
 @pytest.mark.parametrize("norm_first", [True, False])
 @pytest.mark.parametrize("layers", [1, 3])

@@ -14,7 +14,7 @@ from dlbook.cnn import CNN, BatchNorm2d, ConvBlock, ResidualBlock, ResNet
 from dlbook.network import he_normal_
 from tests.helpers.equations import executed
 from tests.helpers.models import fill, train_steps
-from tests.helpers.references import assert_same, random, tensor
+from tests.helpers.references import assert_same, random, reference, tensor
 
 # --- errors -----------------------------------------------------------------------------------------------------------
 
@@ -38,6 +38,7 @@ def test_errors(make, message):
 # --- batch normalisation ----------------------------------------------------------------------------------------------
 
 
+@reference("dlbook.cnn.BatchNorm2d", to="torch.nn.BatchNorm2d")
 @given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3))
 def test_batch_norm_equals_torch(batch, channels, height, width):
     assume(batch * height * width > 1)
@@ -82,6 +83,34 @@ def by_hand(model):
                 norm.load_state_dict(child.state_dict(), strict=False)
                 setattr(module, name, norm)
     return model
+
+
+def by_functions(model, x):
+    """Compute a ResNet in training with PyTorch's functions, from its parameters by name."""
+    w = dict(model.named_parameters())
+
+    def norm(z, name):
+        return F.batch_norm(z, None, None, w[f"{name}.weight"], w[f"{name}.bias"], training=True)
+
+    for n, block in enumerate(model.blocks):
+        name = f"blocks.{n}"
+        if isinstance(block, ConvBlock):
+            z = F.conv2d(x, w[f"{name}.0.weight"], padding=w[f"{name}.0.weight"].shape[-1] // 2)
+            x = F.relu(norm(F.max_pool2d(z, 2), f"{name}.2"))
+        else:
+            z = F.relu(norm(F.conv2d(x, w[f"{name}.conv1.weight"], padding=1), f"{name}.norm1"))
+            x = F.relu(x + norm(F.conv2d(z, w[f"{name}.conv2.weight"], padding=1), f"{name}.norm2"))
+    return F.linear(x.flatten(1), w["output.weight"], w["output.bias"])
+
+
+@reference("dlbook.cnn.ResNet", "dlbook.cnn.ConvBlock", "dlbook.cnn.ResidualBlock", to="torch.nn.functional.batch_norm")
+def test_resnet_equals_torchs_functions():
+    model, x = fill(ResNet((2, 3), residual=(0, 1), side=8, channels=2, classes=4)), random(3, 2, 8, 8)
+    assert [type(block) for block in model.blocks] == [ConvBlock, ConvBlock, ResidualBlock]
+    found, expected = model(x), by_functions(model, x)
+    assert_close(found, expected)
+    leaves = [*model.parameters()]
+    assert_close(*(torch.autograd.grad(y.square().sum(), leaves) for y in (found, expected)))
 
 
 @pytest.mark.parametrize("make", [CNN, ResNet, lambda: ResNet(residual=(0, 0, 0)), lambda: ResidualBlock(1)])
@@ -141,6 +170,7 @@ def keras_weights(ours, theirs, of=lambda parameter: parameter):
     return [(layer, (order(weight), bias)) for layer, order, (weight, bias) in zip(layers, orders, mine, strict=True)]
 
 
+@reference("dlbook.cnn.CNN", to="keras.layers.Conv2D")
 def test_the_article_s_network_equals_keras():
     torch.manual_seed(0)
     ours = CNN()

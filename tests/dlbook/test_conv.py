@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 from dlbook import conv
 from tests.helpers.equations import executed
-from tests.helpers.references import assert_same, random, tensor
+from tests.helpers.references import assert_same, random, reference, tensor
 
 small, pairs = st.integers(1, 3), lambda numbers: st.one_of(numbers, st.tuples(numbers, numbers))
 
@@ -27,6 +27,7 @@ def fits(side, kernel, padding=0, dilation=1):
 # --- convolution ------------------------------------------------------------------------------------------------------
 
 
+@reference("dlbook.conv.conv2d", to="torch.nn.functional.conv2d")
 @given(
     batch=st.integers(0, 3),
     groups=small,
@@ -73,6 +74,7 @@ def test_a_shifted_image_gives_a_shifted_result(down, right):
     assert_close(moved, conv.conv2d(x, weight, padding=1).roll((down, right), (2, 3)))
 
 
+@reference("dlbook.conv.unfold", to="torch.nn.functional.unfold")
 def test_unfold_equals_torch():
     torch.manual_seed(0)
     x = random(2, 3, 7, 6)
@@ -84,6 +86,7 @@ def test_unfold_equals_torch():
 # --- pooling ----------------------------------------------------------------------------------------------------------
 
 
+@reference("dlbook.conv.max_pool2d", to="torch.nn.functional.max_pool2d")
 @settings(max_examples=30)
 @given(
     batch=st.integers(0, 3),
@@ -112,6 +115,7 @@ def test_max_pool2d_equals_torch(batch, channels, side, kernel, stride, padding,
         assert_same(lambda x: conv.max_pool2d(x, *arguments), lambda x: F.max_pool2d(x, *arguments), x)
 
 
+@reference("dlbook.conv.avg_pool2d", to="torch.nn.functional.avg_pool2d")
 @given(
     batch=st.integers(0, 3),
     channels=small,
@@ -130,6 +134,7 @@ def test_avg_pool2d_equals_torch(batch, channels, side, kernel, stride, halves):
     )
 
 
+@reference("dlbook.conv.global_avg_pool", to="torch.nn.functional.adaptive_avg_pool2d")
 @given(st.integers(0, 3), small, st.integers(1, 5), st.integers(1, 5))
 def test_global_average_equals_torch(batch, channels, height, width):
     torch.manual_seed(0)

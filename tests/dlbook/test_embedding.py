@@ -27,7 +27,7 @@ from dlbook.embedding import (
 )
 from tests.helpers.equations import executed
 from tests.helpers.models import fill
-from tests.helpers.references import random, tensor
+from tests.helpers.references import random, reference, tensor
 
 few = settings(max_examples=20)
 
@@ -77,6 +77,7 @@ def test_gradient_as_printed(formula):
     assert_close(softmax_gradient(model, w, c), (tensor(found["dL/dv"]), tensor(found["dL/du"])))
 
 
+@reference("dlbook.embedding.softmax_loss", "dlbook.embedding.softmax_gradient", to="torch.autograd.grad")
 @few
 @given(st.integers(1, 7), st.integers(1, 4), st.integers(1, 10))
 def test_the_gradient_by_hand_equals_autograd(words, dim, batch):
@@ -96,6 +97,7 @@ def test_negative_sampling_as_printed(formula):
     assert_close(negative_sampling_loss(model, w, c, negatives, k=4), tensor(expected["L"]))
 
 
+@reference("dlbook.embedding.negative_sampling_loss", "dlbook.embedding.sgd_step_", to="torch.autograd.grad")
 @few
 @given(st.integers(1, 7), st.integers(1, 4), st.integers(1, 10), st.integers(1, 6), st.integers(1, 6))
 def test_a_step_goes_down_the_gradient(words, dim, batch, shared, k):
@@ -264,6 +266,16 @@ def test_most_similar_are_those_of_greatest_cosine():
     assert_close(cosines, tensor([expected[n] for n in found.tolist()]))
 
 
+@reference("dlbook.embedding.most_similar", to="torch.nn.functional.cosine_similarity")
+def test_most_similar_equals_torch():
+    vectors = random(20, 4)
+    theirs = torch.nn.functional.cosine_similarity(vectors, vectors[3:4]).topk(6)  # the first is the word itself
+    found, cosines = most_similar(vectors, 3, count=5)
+    assert found.tolist() == theirs.indices[1:].tolist()
+    assert_close(cosines, theirs.values[1:])
+
+
+@reference("dlbook.embedding.rank_correlation", to="scipy.stats.spearmanr")
 @few
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=3, max_size=12))
 def test_rank_correlation_equals_scipy(pairs):

@@ -18,11 +18,12 @@ from dlbook.network import Dense, he_normal_
 from dlbook.recurrent import GRUCell, LSTMCell, RNNCell
 from tests.helpers.equations import executed
 from tests.helpers.models import train_steps
-from tests.helpers.references import random, tensor
+from tests.helpers.references import random, reference, tensor
 
 # --- the output -------------------------------------------------------------------------------------------------------
 
 
+@reference("dlbook.forecast.Readout", to="torch.nn.Linear")
 def test_the_usual_output_is_a_dense_layer():
     torch.manual_seed(0)
     ours, theirs, h = Readout(4, 3).double(), nn.Linear(4, 3).double(), random(2, 5, 4).requires_grad_()
@@ -79,6 +80,7 @@ def test_the_usual_output_as_printed(formula):
 # --- the forecaster ---------------------------------------------------------------------------------------------------
 
 
+@reference("dlbook.forecast.Forecaster", to="keras.layers.LSTM")
 def test_the_forecaster_is_the_articles_program_in_keras():
     keras = pytest.importorskip("keras")
     torch.manual_seed(0)
@@ -155,6 +157,7 @@ def test_quantile_loss_is_the_mean():
     assert_close(quantile_loss(prediction, target, levels), torch.stack(each).mean())
 
 
+@reference("dlbook.losses.quantile_loss", to="sklearn.metrics.mean_pinball_loss")
 def test_quantile_loss_equals_scikit_learn():
     metrics = pytest.importorskip("sklearn.metrics")
     torch.manual_seed(0)

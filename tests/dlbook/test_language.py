@@ -16,7 +16,7 @@ from dlbook.recurrent import GRUCell, LSTMCell, Recurrent, RNNCell
 from dlbook.text.decode import beam_search, generate, sample
 from tests.helpers.equations import executed
 from tests.helpers.models import fill
-from tests.helpers.references import random, tensor
+from tests.helpers.references import random, reference, tensor
 
 CELLS = {"rnn": RNNCell, "lstm": LSTMCell, "gru": GRUCell}
 few = settings(max_examples=15)
@@ -45,6 +45,7 @@ class Theirs(nn.Module):
         self.output.load_state_dict(ours.output.state_dict())
 
 
+@reference("dlbook.language.LanguageModel", to="torch.nn.Embedding")
 @few
 @given(kinds, st.integers(1, 3), st.integers(1, 4), st.integers(1, 2), st.booleans())
 def test_equals_torchs_parts(kind, batch, length, layers, tied):
@@ -64,6 +65,14 @@ def test_equals_torchs_parts(kind, batch, length, layers, tied):
         of_embedding = of_output = of_embedding + of_output  # one matrix in two places
     assert_close(mine, [of_embedding, of_output, of_bias])
     assert len([p for p in ours.parameters() if p is ours.embedding.weight or p is ours.output.weight]) == 2 - tied
+
+
+@reference("dlbook.language.ScaledEmbedding", to="torch.nn.functional.embedding")
+def test_a_scaled_embedding_equals_torch():
+    ours, tokens = fill(ScaledEmbedding(7, 4)), text(6, 7)
+    found, expected = ours(tokens), 2 * nn.functional.embedding(tokens, ours.weight)  # 2 is the root of 4
+    assert_close(found, expected)
+    assert_close(*(torch.autograd.grad(y.square().sum(), ours.weight) for y in (found, expected)))
 
 
 @few

@@ -13,7 +13,7 @@ from torch.testing import assert_close
 from dlbook import losses
 from dlbook.activations import softmax
 from tests.helpers.equations import executed
-from tests.helpers.references import random, tensor
+from tests.helpers.references import random, reference, tensor
 
 
 def example(batch=6, classes=4, scale=3.0):
@@ -21,6 +21,9 @@ def example(batch=6, classes=4, scale=3.0):
     return scale * torch.randn(batch, classes, dtype=torch.float64), torch.randint(classes, (batch,))
 
 
+@reference(
+    "dlbook.losses.cross_entropy", "dlbook.losses.cross_entropy_gradient", to="torch.nn.functional.cross_entropy"
+)
 @given(st.integers(1, 8), st.integers(1, 8), st.floats(0, 300))
 def test_cross_entropy_equals_torch(batch, classes, scale):
     scores, target = example(batch, classes, scale)
@@ -37,6 +40,9 @@ def test_a_uniform_guess_costs_the_logarithm_of_the_number_of_classes():
     assert losses.cross_entropy(torch.zeros(3, 10), torch.tensor([0, 4, 9])).item() == pytest.approx(math.log(10))
 
 
+@reference(
+    "dlbook.losses.mean_squared_error", "dlbook.losses.mean_squared_error_gradient", to="torch.nn.functional.mse_loss"
+)
 def test_mean_squared_error_equals_torch():
     prediction, target = (
         torch.randn(5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(s)) for s in (0, 1)
@@ -48,6 +54,10 @@ def test_mean_squared_error_equals_torch():
     assert_close(losses.mean_squared_error_gradient(prediction.detach(), target), prediction.grad)
 
 
+@reference(
+    "dlbook.losses.mean_absolute_error", "dlbook.losses.mean_absolute_error_gradient", to="torch.nn.functional.l1_loss"
+)
+@reference("dlbook.losses.huber", "dlbook.losses.huber_gradient", to="torch.nn.functional.huber_loss")
 @given(st.integers(1, 5), st.integers(1, 5), st.floats(0.1, 5))
 def test_absolute_error_and_huber_equal_torch(rows, columns, delta):
     generator = torch.Generator().manual_seed(rows + 10 * columns)
@@ -71,6 +81,8 @@ def test_absolute_error_and_huber_equal_torch(rows, columns, delta):
         assert_close(by_hand(prediction, target), yours.grad)
 
 
+@reference("dlbook.losses.huber", to="keras.losses.Huber")
+@reference("dlbook.losses.mean_absolute_error", to="keras.losses.MeanAbsoluteError")
 def test_regression_losses_equal_keras():
     keras = pytest.importorskip("keras")
     generator = torch.Generator().manual_seed(0)
@@ -94,6 +106,7 @@ def test_huber_refuses_a_delta_that_is_not_positive(function, delta):
         function(torch.zeros(2), torch.ones(2), delta=delta)
 
 
+@reference("dlbook.losses.weighted_cross_entropy", to="torch.nn.functional.cross_entropy")
 @given(st.integers(1, 8), st.integers(2, 6))
 def test_weighted_cross_entropy_equals_torch(batch, classes):
     scores, target = example(batch, classes)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from dlbook.masks import causal_mask, length_mask, padding_mask
 from tests.helpers.inputs import assert_refused, assert_right_or_refused, other_shapes, other_types
+from tests.helpers.references import reference
 
 TOKENS, LENGTHS = torch.tensor([[5, 3, 0], [0, 0, 0]]), torch.tensor([3, 1, 0])
 
@@ -16,6 +17,12 @@ def test_causal_mask():
     assert causal_mask(2, offset=1).tolist() == [[True, True, False], [True, True, True]]
     assert causal_mask(1, offset=3).tolist() == [[True] * 4]
     assert causal_mask(0, offset=3).shape == (0, 3)
+
+
+@reference("dlbook.masks.causal_mask", to="torch.nn.Transformer.generate_square_subsequent_mask")
+def test_the_causal_mask_equals_torchs():
+    theirs = torch.nn.Transformer.generate_square_subsequent_mask(6)  # minus infinity is added to what is hidden
+    assert torch.equal(causal_mask(6), theirs == 0)
 
 
 @given(length=st.integers(0, 6), offset=st.integers(0, 6))

@@ -11,7 +11,7 @@ from dlbook import activations, losses, network
 from dlbook.network import MLP, Dense, Dropout
 from tests.helpers.equations import executed
 from tests.helpers.models import train_steps
-from tests.helpers.references import tensor
+from tests.helpers.references import reference, tensor
 
 
 def copied(ours, theirs):
@@ -20,6 +20,7 @@ def copied(ours, theirs):
         yours.load_state_dict(mine.state_dict())
 
 
+@reference("dlbook.network.Dense", to="torch.nn.Linear")
 @given(st.integers(0, 4), st.integers(1, 5), st.integers(1, 5))
 def test_dense_equals_linear(batch, inputs, outputs):
     torch.manual_seed(0)
@@ -34,6 +35,7 @@ def test_dense_equals_linear(batch, inputs, outputs):
         assert_close(mine.grad, yours.grad)
 
 
+@reference("dlbook.network.MLP", to="torch.nn.Sequential")
 @pytest.mark.parametrize(
     "f, reference", [(activations.relu, nn.ReLU), (activations.tanh, nn.Tanh), (activations.sigmoid, nn.Sigmoid)]
 )
@@ -71,6 +73,7 @@ def keras_copy(ours):
     return keras, theirs
 
 
+@reference("dlbook.network.MLP", to="keras.layers.Dense")
 def test_the_article_s_network_equals_keras():
     torch.manual_seed(0)
     ours = MLP([784, 64, 64, 10], init=network.glorot_uniform_)
@@ -100,6 +103,7 @@ def test_initialisation():
     assert not he.bias.any() and not glorot.bias.any()
 
 
+@reference("dlbook.network.glorot_uniform_", to="keras.initializers.GlorotUniform")
 def test_glorot_equals_keras_in_distribution():
     keras = pytest.importorskip("keras")
     theirs = keras.initializers.GlorotUniform(seed=0)((400, 300)).flatten()
@@ -150,6 +154,7 @@ def small(f=torch.tanh):
     return model, [m.weight.detach() for m in model.layers], [m.bias.detach() for m in model.layers], x, target
 
 
+@reference("dlbook.network.propagate", "dlbook.network.backpropagate", to="torch.Tensor.backward")
 @pytest.mark.parametrize("name", ["relu", "tanh", "sigmoid"])
 def test_passes_by_hand_equal_autograd(name):
     f = getattr(activations, name)

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from dlbook.positions import RotaryEmbedding, TokenEmbedding, rotary_frequencies, sinusoidal
 from tests.helpers.equations import executed
-from tests.helpers.references import assert_same, random, tensor
+from tests.helpers.references import assert_same, random, reference, tensor
 
 # --- sinusoidal -------------------------------------------------------------------------------------------------------
 
@@ -38,6 +38,7 @@ def rotate(x, offset=0):
     return RotaryEmbedding(x.shape[-1], offset + x.shape[-2], torch.float64)(x, offset)
 
 
+@reference("dlbook.positions.RotaryEmbedding", "dlbook.positions.rotary_frequencies", to="torch.polar")
 @given(steps=st.integers(0, 5), pairs=st.integers(1, 4), start=st.integers(0, 1000))
 def test_rotations_are_complex_products(steps, pairs, start):
     def turned(x):
@@ -77,6 +78,7 @@ def test_other_distances_compare_otherwise():
 # --- embedding --------------------------------------------------------------------------------------------------------
 
 
+@reference("dlbook.positions.TokenEmbedding", to="torch.nn.functional.embedding")
 @pytest.mark.parametrize("positions", ["learnt", "sinusoidal", "rotary", "none"])
 def test_an_embedding_adds_positions(positions):
     torch.manual_seed(0)
@@ -84,7 +86,10 @@ def test_an_embedding_adds_positions(positions):
     scale = math.sqrt(6) if positions == "sinusoidal" else 1
     words = nn.functional.embedding(tokens, embedding.tokens.weight) * scale
     places = {"learnt": embedding.positions, "sinusoidal": sinusoidal(8, 6)}.get(positions, torch.zeros(8, 6))
-    assert_close(embedding(tokens), words + places[:5])
+    found, expected = embedding(tokens), words + places[:5]
+    assert_close(found, expected)
+    leaves = [*embedding.parameters()]
+    assert_close(*(torch.autograd.grad(y.square().sum(), leaves, retain_graph=True) for y in (found, expected)))
     assert_close(embedding(tokens[:, 2:], offset=2), (words + places[:5])[:, 2:])
     learnt = {"tokens.weight", "positions"} if positions == "learnt" else {"tokens.weight"}
     assert {name for name, _ in embedding.named_parameters()} == learnt == set(embedding.state_dict())

@@ -16,7 +16,7 @@ from dlbook.activations import relu
 from dlbook.recurrent import Cell, GRUCell, LSTMCell, Recurrent, RNNCell, keras_init_, scan, torch_init_
 from tests.helpers.equations import executed
 from tests.helpers.models import fill, train_steps
-from tests.helpers.references import random, tensor
+from tests.helpers.references import random, reference, tensor
 
 KINDS = {
     "tanh": (RNNCell, nn.RNN),
@@ -86,6 +86,9 @@ def gradients(model, run, *inputs):
     return [y.detach(), *(part.detach() for part in end)], [leaf.grad for leaf in leaves], of_parameters
 
 
+@reference("dlbook.recurrent.Recurrent", "dlbook.recurrent.RNNCell", to="torch.nn.RNN")
+@reference("dlbook.recurrent.Recurrent", "dlbook.recurrent.LSTMCell", to="torch.nn.LSTM")
+@reference("dlbook.recurrent.Recurrent", "dlbook.recurrent.GRUCell", to="torch.nn.GRU")
 @given(**{**SHAPES, "batch": st.integers(0, 3)}, biases=st.integers(1, 2), begin=st.booleans(), data=st.data())
 def test_layers_equal_torch(kind, batch, length, inputs, hidden, layers, directions, biases, begin, data):
     ours = make(kind, inputs, hidden, layers, directions, biases)
@@ -196,6 +199,9 @@ def in_keras_order(cell, of=lambda parameter: parameter):
     return [order(cell.weight_ih).T, order(cell.weight_hh).T, bias]
 
 
+@reference("dlbook.recurrent.scan", "dlbook.recurrent.RNNCell", to="keras.layers.SimpleRNN")
+@reference("dlbook.recurrent.scan", "dlbook.recurrent.LSTMCell", to="keras.layers.LSTM")
+@reference("dlbook.recurrent.scan", "dlbook.recurrent.GRUCell", to="keras.layers.GRU")
 @pytest.mark.parametrize("kind", ["tanh", "lstm", "gru"])
 @pytest.mark.parametrize("batch, length, inputs, hidden", [(3, 5, 2, 4), (1, 1, 1, 1), (2, 7, 1, 50)])
 def test_cells_equal_keras(kind, batch, length, inputs, hidden):
@@ -276,6 +282,7 @@ def test_cells_are_initialised_as_in_keras(kind):
         assert_close(matrix @ matrix.T, torch.eye(40, dtype=torch.float64), rtol=0, atol=1e-5)
 
 
+@reference("dlbook.recurrent.torch_init_", to="torch.nn.LSTM")
 @pytest.mark.parametrize("kind", ["tanh", "lstm", "gru"])
 def test_cells_are_initialised_as_in_torch(kind):
     torch.manual_seed(0)

@@ -16,7 +16,7 @@ from dlbook.seq2seq import AdditiveAttention, GeneralAttention, RecurrentEncoder
 from dlbook.text.decode import beam_search, generate
 from tests.helpers.equations import executed
 from tests.helpers.models import fill, train_steps
-from tests.helpers.references import random, tensor
+from tests.helpers.references import random, reference, tensor
 
 KINDS = {"additive": AdditiveAttention, "general": GeneralAttention}
 few = settings(max_examples=15)
@@ -47,6 +47,7 @@ def copied(theirs, ours):
 # --- the encoder ------------------------------------------------------------------------------------------------------
 
 
+@reference("dlbook.seq2seq.RecurrentEncoder", to="torch.nn.GRU")
 @few
 @given(st.booleans(), st.integers(1, 3), st.integers(1, 5), st.data())
 def test_the_encoder_equals_torchs_gru(fused, batch, length, data):
@@ -87,7 +88,7 @@ def test_attention_ignores_padding(kind, batch, targets, sources, data):
 
 def attended():
     """Return additive attention with states, memory, context and weights, of one sentence."""
-    attention, states, memory = fill(AdditiveAttention(3, 3)), random(1, 2, 3), random(1, 5, 3)
+    attention, states, memory = fill(AdditiveAttention(3, 4)), random(1, 2, 3), random(1, 5, 4)
     context, alpha = attention(states, memory, torch.ones(1, 1, 5, dtype=torch.bool))
     return attention, states[0], memory[0], context[0], alpha[0]
 
@@ -96,7 +97,7 @@ def attended():
 def test_scores_as_printed(formula):
     attention, s, h, _, alpha = attended()
     names = {"v": attention.v[0], "W": attention.of_state.weight, "b": attention.of_state.bias}
-    found = formula(names | {"U": attention.of_memory, "s": s, "h": h}, {"t": 2, "j": 5, "i": 3, "k": 3})
+    found = formula(names | {"U": attention.of_memory, "s": s, "h": h}, {"t": 2, "j": 5, "i": 3, "k": 3, "l": 4})
     assert_close(alpha, tensor(found["e"]).softmax(1))
 
 
@@ -133,6 +134,12 @@ def by_loop(model, kind, source, target):
     return torch.stack(rows), torch.stack(all_weights)
 
 
+@reference(
+    "dlbook.seq2seq.RecurrentTranslator",
+    "dlbook.seq2seq.AdditiveAttention",
+    "dlbook.seq2seq.GeneralAttention",
+    to="torch.nn.GRUCell",
+)
 @few
 @given(kinds, st.booleans(), st.booleans(), st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.data())
 def test_the_translator_equals_a_loop(kind, fused, tied, batch, sources, targets, data):

@@ -13,7 +13,7 @@ from dlbook.activations import relu, relu_derivative, sigmoid, sigmoid_derivativ
 from dlbook.recurrent import RNNCell, scan
 from dlbook.through_time import backpropagate_through_time, clip_gradient_, unroll
 from tests.helpers.equations import executed
-from tests.helpers.references import random, tensor
+from tests.helpers.references import random, reference, tensor
 
 FUNCTIONS = {"tanh": (tanh, tanh_derivative), "relu": (relu, relu_derivative), "sigmoid": (sigmoid, sigmoid_derivative)}
 
@@ -26,6 +26,7 @@ def make(f=tanh, batch=2, length=4, inputs=2, hidden=3):
     return cell, x, *unroll(x, h, cell.weight_hh, cell.weight_ih, cell.bias_ih, f)
 
 
+@reference("dlbook.through_time.unroll", "dlbook.through_time.backpropagate_through_time", to="torch.autograd.grad")
 @given(
     name=st.sampled_from(sorted(FUNCTIONS)),
     batch=st.integers(0, 3),
@@ -56,6 +57,7 @@ def parameters_of_sizes(*scales):
     return parameters
 
 
+@reference("dlbook.through_time.clip_gradient_", to="torch.nn.utils.clip_grad_norm_")
 @given(st.floats(1e-3, 1e3), st.lists(st.floats(0, 1e4), min_size=1, max_size=3))
 def test_clipping_equals_torch(limit, scales):
     ours, theirs = parameters_of_sizes(*scales), parameters_of_sizes(*scales)

@@ -15,10 +15,10 @@ from dlbook.losses import cross_entropy
 from dlbook.masks import causal_mask
 from dlbook.positions import POSITIONS, sinusoidal
 from dlbook.text.decode import beam_search, generate
-from dlbook.transformer import GPT, TextClassifier, Transformer, gpt_init_
+from dlbook.transformer import GPT, TextClassifier, Transformer, glorot_init_, gpt_init_
 from tests.helpers.inputs import assert_refused, assert_right_or_refused, other_types
 from tests.helpers.models import fill, train_steps
-from tests.helpers.references import random
+from tests.helpers.references import random, reference
 from tests.helpers.transformers import stacked_copy
 
 few = settings(max_examples=10)
@@ -46,6 +46,7 @@ def weigh(scores):
 # --- equal to PyTorch -------------------------------------------------------------------------------------------------
 
 
+@reference("dlbook.transformer.GPT", to="torch.nn.TransformerEncoder")
 @without_nested
 @each_norm
 @pytest.mark.parametrize("tied", [True, False])
@@ -66,6 +67,7 @@ def test_gpt_equals_torch(norm_first, tied):
     assert (ours.output.weight is weight) == tied
 
 
+@reference("dlbook.transformer.Transformer", to="torch.nn.TransformerDecoder")
 @without_nested
 @each_norm
 def test_the_translator_equals_torch(norm_first):
@@ -86,6 +88,7 @@ def test_the_translator_equals_torch(norm_first):
     assert ours.output.weight is ours.target.tokens.weight
 
 
+@reference("dlbook.transformer.TextClassifier", to="torch.nn.TransformerEncoder")
 @without_nested
 @each_norm
 def test_the_classifier_equals_torch(norm_first):
@@ -216,6 +219,18 @@ def test_weights_of_all_layers_can_be_looked_at():
 
 
 # --- how weights start ------------------------------------------------------------------------------------------------
+
+
+@reference("dlbook.transformer.glorot_init_", to="torch.nn.init.xavier_uniform_")
+def test_glorots_weights_are_distributed_as_torchs():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Embedding(500, 64), nn.Linear(64, 400), nn.LayerNorm(400))
+    glorot_init_(model)
+    theirs, quantiles = nn.init.xavier_uniform_(torch.empty(400, 64)), torch.linspace(0, 1, 11)
+    ours = model[1].weight.detach().flatten()
+    assert_close(ours.quantile(quantiles), theirs.flatten().quantile(quantiles), rtol=0, atol=0.004)
+    assert not model[1].bias.any() and (model[2].weight == 1).all()
+    assert model[0].weight.std().item() == pytest.approx(64**-0.5, rel=0.03)
 
 
 @pytest.mark.parametrize("tied", [True, False])

@@ -13,6 +13,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from dlbook.data.adult import adult
 from dlbook.data.encoder import TableEncoder, feature_names
 from tests.dlbook.data.examples import table
+from tests.helpers.references import reference
 
 NUMBER = st.one_of(st.none(), st.integers(-9, 9).map(lambda n: n / 4))
 
@@ -20,6 +21,9 @@ NUMBER = st.one_of(st.none(), st.integers(-9, 9).map(lambda n: n / 4))
 ROW = st.tuples(NUMBER, NUMBER, st.integers(-1, 2), st.integers(-1, 2))
 
 
+@reference(
+    "dlbook.data.encoder.TableEncoder", "dlbook.data.encoder.feature_names", to="sklearn.compose.ColumnTransformer"
+)
 @given(st.integers(-3, 3), st.lists(ROW, min_size=1, max_size=9), st.lists(ROW, min_size=1, max_size=9))
 @settings(max_examples=30)
 def test_the_encoder_is_scikit_learns(known, first, second):

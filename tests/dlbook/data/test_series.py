@@ -4,6 +4,7 @@ import math
 from datetime import datetime, timedelta
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from hypothesis import given
@@ -12,6 +13,7 @@ from torch.testing import assert_close
 
 from dlbook.data.series import Scaler, Series, fill_forward, split_by_time, with_calendar
 from tests.dlbook.data.examples import hours, series
+from tests.helpers.references import reference
 
 numbers = st.one_of(st.none(), st.integers(-9, 9))
 
@@ -107,6 +109,13 @@ def test_filling_is_that_of_a_loop(rows, limit):
     assert torch.equal(data.values.nan_to_num(99), before.nan_to_num(99))  # the data itself is left alone
 
 
+@reference("dlbook.data.series.fill_forward", to="pandas.Series")
+@given(st.lists(numbers, min_size=2, max_size=12), st.integers(1, 5))
+def test_filling_equals_pandas(values, limit):
+    theirs = pandas.Series([math.nan if value is None else value for value in values], dtype=float).ffill(limit=limit)
+    assert fill_forward(series(values), limit)["a"].tolist() == pytest.approx(theirs.tolist(), nan_ok=True)
+
+
 @given(st.lists(numbers, min_size=2, max_size=12), st.integers(0, 5), st.data())
 def test_filling_knows_nothing_of_the_future(values, limit, data):
     cut = data.draw(st.integers(1, len(values) - 1))
@@ -118,6 +127,7 @@ def test_filling_knows_nothing_of_the_future(values, limit, data):
 # --- scaling ----------------------------------------------------------------------------------------------------------
 
 
+@reference("dlbook.data.series.Scaler", to="sklearn.preprocessing.StandardScaler")
 @given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=12))
 def test_scaling_equals_scikit_learn(rows):
     preprocessing = pytest.importorskip("sklearn.preprocessing")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dlbook.data.series import split_by_time
 from dlbook.data.windows import Windows, windows
 from tests.dlbook.data.examples import hours, series
+from tests.helpers.references import reference
 
 numbers = st.one_of(st.none(), st.integers(-9, 9))
 
@@ -27,6 +28,15 @@ def naive(data, length, horizons):
         else:
             found.append((shown, target, data.times[last]))
     return found, dropped
+
+
+@reference("dlbook.data.windows.windows", to="numpy.lib.stride_tricks.sliding_window_view")
+def test_windows_equal_numpys_sliding_windows():
+    data = series(range(9), [n**2 for n in range(9)])
+    theirs = np.lib.stride_tricks.sliding_window_view(data.values.numpy(), 3, axis=0)  # (windows, columns, length)
+    found = windows(data, "b", 3, horizons=(1, 2))
+    assert found.inputs.tolist() == theirs[:5].transpose(0, 2, 1).tolist()
+    assert found.targets.T.tolist() == [theirs[1:6, 1, 2].tolist(), theirs[2:7, 1, 2].tolist()]
 
 
 @given(

@@ -15,9 +15,15 @@ from torchmetrics.functional import classification
 from dlbook.losses import cross_entropy
 from dlbook.metrics import calibration
 from tests.helpers.equations import executed
-from tests.helpers.references import random, tensor
+from tests.helpers.references import random, reference, tensor
 
 
+@reference("dlbook.metrics.calibration.calibration_curve", to="sklearn.calibration.calibration_curve")
+@reference(
+    "dlbook.metrics.calibration.expected_calibration_error",
+    to="torchmetrics.functional.classification.binary_calibration_error",
+)
+@reference("dlbook.metrics.calibration.brier_score", to="sklearn.metrics.brier_score_loss")
 @given(st.integers(1, 40), st.integers(1, 20), st.integers(0, 99), st.booleans())
 def test_equal_to_scikit_learn_and_torchmetrics(examples, bins, seed, rough):
     torch.manual_seed(seed)
@@ -82,6 +88,7 @@ def test_expected_calibration_error_as_printed(formula):
 # --- temperature ------------------------------------------------------------------------------------------------------
 
 
+@reference("dlbook.metrics.calibration.fit_temperature", to="scipy.optimize.minimize_scalar")
 @given(st.integers(2, 5), st.floats(0.2, 5), st.integers(0, 99))
 def test_no_temperature_is_better(classes, factor, seed):
     torch.manual_seed(seed)

@@ -10,9 +10,11 @@ from torchmetrics.functional import classification as torchmetrics
 
 from dlbook.metrics import classification
 from tests.helpers.equations import executed
-from tests.helpers.references import tensor
+from tests.helpers.references import reference, tensor
 
 
+@reference("dlbook.metrics.classification.accuracy", to="sklearn.metrics.accuracy_score")
+@reference("dlbook.metrics.classification.confusion_matrix", to="sklearn.metrics.confusion_matrix")
 @given(st.integers(1, 30), st.integers(1, 6), st.integers(0, 99))
 def test_equal_to_scikit_learn(examples, classes, seed):
     torch.manual_seed(seed)
@@ -37,6 +39,13 @@ LABELS = st.integers(1, 6).flatmap(
 )
 
 
+@reference(
+    "dlbook.metrics.classification.precision",
+    "dlbook.metrics.classification.macro_average",
+    to="sklearn.metrics.precision_score",
+)
+@reference("dlbook.metrics.classification.recall", to="sklearn.metrics.recall_score")
+@reference("dlbook.metrics.classification.f1", to="sklearn.metrics.f1_score")
 @settings(max_examples=20)
 @given(LABELS)
 def test_each_class_equals_scikit_learn_and_torchmetrics(drawn):
@@ -66,6 +75,8 @@ def test_each_class_equals_scikit_learn_and_torchmetrics(drawn):
         assert matrix.trace().item() / len(pairs) == pytest.approx(micro)  # as `macro_average` says: the accuracy
 
 
+@reference("dlbook.metrics.classification.balanced_accuracy", to="sklearn.metrics.balanced_accuracy_score")
+@reference("dlbook.metrics.classification.matthews_correlation", to="sklearn.metrics.matthews_corrcoef")
 @given(LABELS)
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true:UserWarning")
 @pytest.mark.filterwarnings("ignore:A single label was found:UserWarning")

@@ -8,12 +8,14 @@ from scipy import stats
 from dlbook.metrics import counts
 from dlbook.metrics.counts import clopper_pearson, fisher_exact
 from tests.helpers.inputs import public_names
+from tests.helpers.references import reference
 
 
 def test_every_public_function_is_tested():
     assert public_names(counts) == {"clopper_pearson", "fisher_exact"}
 
 
+@reference("dlbook.metrics.counts.clopper_pearson", to="scipy.stats.binomtest")
 @pytest.mark.parametrize("successes, trials", [(0, 1), (1, 1), (0, 10), (10, 10), (3, 7), (500, 1000), (9000, 10_000)])
 @pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
 def test_clopper_pearson_equals_scipy(successes, trials, level):
@@ -45,6 +47,7 @@ def test_the_criminal_twins():
     assert fisher_exact([[10, 3], [2, 15]], "greater") == pytest.approx(619 / 1330665)
 
 
+@reference("dlbook.metrics.counts.fisher_exact", to="scipy.stats.fisher_exact")
 @given(st.lists(st.integers(0, 12), min_size=4, max_size=4), st.sampled_from(["two-sided", "greater", "less"]))
 def test_fisher_exact_equals_scipy(cells, alternative):
     table = [cells[:2], cells[2:]]

@@ -21,6 +21,7 @@ from tests.helpers.inputs import (
     poisoned,
     public_names,
 )
+from tests.helpers.references import reference
 
 
 def normal(*shape, seed=0):
@@ -74,6 +75,7 @@ def test_over_examples_equals_the_bootstrap_of_the_differences():
     assert found.estimate == pytest.approx((first - second).mean().item())
 
 
+@reference("dlbook.metrics.paired.difference_over_examples", to="scipy.stats.bootstrap")
 def test_over_examples_agrees_with_scipy():
     first, second = normal(200) + 0.1, normal(200, seed=1)
     scipys = stats.bootstrap(
@@ -150,6 +152,7 @@ def test_over_seeds_gives_students_own_example():
     assert ends(found) == pytest.approx((-2.4598858, -0.7001142), abs=1e-5)  # as R's t.test has it for these data
 
 
+@reference("dlbook.metrics.paired.difference_over_seeds", to="scipy.stats.ttest_rel")
 @pytest.mark.parametrize("count", [2, 3, 5, 30])
 @pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
 def test_over_seeds_equals_scipy(count, level):
@@ -183,6 +186,7 @@ def by_analysis_of_variance(table, level=0.95):
     return mean.item() - reach, mean.item() + reach
 
 
+@reference("dlbook.metrics.paired.difference_over_examples_and_seeds", to="scipy.stats.t.ppf")
 @pytest.mark.parametrize("of_seeds, of_examples", [(0.3, 1.0), (1.0, 1.0), (0.0, 1.0), (1.0, 0.0)])
 def test_over_both_equals_the_analysis_of_variance(of_seeds, of_examples):
     table = of_seeds * normal(4, 1) + of_examples * normal(1, 200, seed=1) + normal(4, 200, seed=2)

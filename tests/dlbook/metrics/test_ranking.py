@@ -12,7 +12,7 @@ from torchmetrics.functional import classification
 
 from dlbook.metrics import ranking
 from tests.helpers.equations import executed
-from tests.helpers.references import random, tensor
+from tests.helpers.references import random, reference, tensor
 
 
 def drawn(levels):
@@ -27,6 +27,10 @@ def tensors(rows, levels):
     return tensor(scores) / levels, torch.tensor(positive)
 
 
+@reference("dlbook.metrics.ranking.roc_curve", to="sklearn.metrics.roc_curve")
+@reference("dlbook.metrics.ranking.roc_auc", to="sklearn.metrics.roc_auc_score")
+@reference("dlbook.metrics.ranking.precision_recall_curve", to="sklearn.metrics.precision_recall_curve")
+@reference("dlbook.metrics.ranking.average_precision", to="sklearn.metrics.average_precision_score")
 @settings(max_examples=20)
 @given(st.sampled_from([1, 4, 1000]).flatmap(lambda levels: st.tuples(st.just(levels), drawn(levels))))
 def test_equal_to_scikit_learn_and_torchmetrics(example):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dlbook.data import corpora
 from dlbook.text.bpe import BYTES, BytePairEncoding, _join, _split, train_bpe
+from tests.helpers.references import reference
 
 ALPHABET = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())  # one visible character for each byte
 BYTE_OF = dict(zip(ALPHABET, BYTES, strict=True))
@@ -45,6 +46,7 @@ def assert_same(texts, size, held_out=()):
     return ours
 
 
+@reference("dlbook.text.bpe.train_bpe", to="tokenizers.models.BPE")
 @settings(max_examples=100)
 @given(
     st.sampled_from(["ab", "ab ", "abc\n", "aé中"]).flatmap(
@@ -56,6 +58,7 @@ def test_ties_and_repetitions_as_in_tokenizers(texts, size):
     assert_same(texts, size)
 
 
+@reference("dlbook.text.bpe.train_bpe", to="tokenizers.models.BPE")
 @given(st.lists(st.text(CHARACTERS, max_size=20), min_size=1, max_size=5), st.text(CHARACTERS), st.integers(256, 300))
 def test_any_text_as_in_tokenizers(texts, held_out, size):
     assert_same(texts, size, [held_out])

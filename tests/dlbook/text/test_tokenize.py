@@ -11,6 +11,7 @@ from torch import nn
 
 from dlbook.masks import length_mask
 from dlbook.text.tokenize import Vocabulary, most_frequent, pad, tokenize
+from tests.helpers.references import reference
 
 # --- tokens -----------------------------------------------------------------------------------------------------------
 
@@ -157,6 +158,7 @@ def test_what_was_encoded_comes_back(texts, ends):
 # --- padding ----------------------------------------------------------------------------------------------------------
 
 
+@reference("dlbook.text.tokenize.pad", "dlbook.masks.length_mask", to="torch.nn.utils.rnn.pad_sequence")
 @given(st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=6), min_size=1, max_size=5), st.integers(1, 7))
 def test_padding_equals_torch(sequences, steps):
     padded, lengths = pad(sequences)

@@ -14,7 +14,7 @@ from dlbook.training.augment import Augmented
 from dlbook.training.batches import Batches
 from dlbook.training.fit import fit
 from tests.helpers.equations import executed
-from tests.helpers.references import random, tensor
+from tests.helpers.references import random, reference, tensor
 
 sizes = {
     "batch": st.integers(0, 4),
@@ -35,6 +35,7 @@ def ints(*values):
 # --- flip -------------------------------------------------------------------------------------------------------------
 
 
+@reference("dlbook.training.augment.flip", to="torch.Tensor.flip")
 @given(**sizes)
 def test_a_flip_twice_is_the_identity(batch, channels, height, width):
     torch.manual_seed(0)
@@ -102,6 +103,7 @@ def test_random_crops_and_shifts_reach_every_place_equally():
 # --- rotate and erase -------------------------------------------------------------------------------------------------
 
 
+@reference("dlbook.training.augment.rotate", to="torch.Tensor.rot90")
 @pytest.mark.parametrize("turns", [-1, 0, 1, 2, 3])
 def test_right_angles_are_exact(turns):
     torch.manual_seed(0)

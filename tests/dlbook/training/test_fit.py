@@ -24,6 +24,7 @@ from dlbook.training.fit import _check_arguments, evaluate, fit, range_test
 from dlbook.training.optim import warmup_cosine
 from dlbook.training.regularize import regularized
 from dlbook.training.run import History, Run, _unpack
+from tests.helpers.references import reference
 
 
 def examples(count=50):
@@ -49,6 +50,7 @@ def assert_same(one, other):
 # fit
 
 
+@reference("dlbook.training.fit.fit", to="torch.optim.Adam")
 @pytest.mark.parametrize("kind", ["Batches", "DataLoader", "list"])
 def test_fit_equals_a_bare_loop(kind):
     data = examples()
@@ -475,6 +477,7 @@ def test_batches_refuses(tensors, options, message):
 # evaluate
 
 
+@reference("dlbook.training.fit.evaluate", to="torch.nn.functional.cross_entropy")
 @given(st.integers(1, 60))
 def test_evaluate_weighs_examples_equally(size):
     model, (x, y) = network(), examples()

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from dlbook.losses import cross_entropy
 from dlbook.training import optim
 from tests.helpers.equations import executed
-from tests.helpers.references import random, tensor
+from tests.helpers.references import random, reference, tensor
 
 
 def steps(make, count=25, parameters=2):
@@ -29,6 +29,8 @@ def steps(make, count=25, parameters=2):
     return torch.stack(path)
 
 
+@reference("dlbook.training.optim.GradientDescent", "dlbook.training.optim.Momentum", to="torch.optim.SGD")
+@reference("dlbook.training.optim.Adam", to="torch.optim.Adam")
 @pytest.mark.parametrize(
     "ours, theirs",
     [
@@ -61,6 +63,7 @@ def keras_steps(count=25, **settings):
     return torch.stack(path)
 
 
+@reference("dlbook.training.optim.Adam", to="keras.optimizers.Adam")
 @pytest.mark.parametrize("eps", [1e-7, 0.1])
 def test_equal_to_keras_with_eps_hat(eps):
     expected = keras_steps(learning_rate=0.05, epsilon=eps)
@@ -126,11 +129,22 @@ def test_schedules_at_their_landmarks():
     assert [decay(s) for s in (0, 4, 5, 10)] == [1, 1, 0.5, 0.25]
 
 
+@reference("dlbook.training.optim.warmup_cosine", to="torch.optim.lr_scheduler.CosineAnnealingLR")
 def test_cosine_equals_torch():
     w = nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([w], lr=1.0)
     theirs, ours = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=20), optim.warmup_cosine(20)
     for step in range(20):
+        assert theirs.get_last_lr()[0] == pytest.approx(ours(step))
+        optimizer.step()
+        theirs.step()
+
+
+@reference("dlbook.training.optim.step_decay", to="torch.optim.lr_scheduler.StepLR")
+def test_step_decay_equals_torch():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs, ours = torch.optim.lr_scheduler.StepLR(optimizer, 3, gamma=0.5), optim.step_decay(3, factor=0.5)
+    for step in range(10):
         assert theirs.get_last_lr()[0] == pytest.approx(ours(step))
         optimizer.step()
         theirs.step()

@@ -29,7 +29,7 @@ from dlbook.training.regularize import (
     soft_threshold_,
 )
 from tests.helpers.equations import executed
-from tests.helpers.references import random, tensor
+from tests.helpers.references import random, reference, tensor
 
 
 def half_squares(prediction, target):
@@ -62,6 +62,9 @@ def line(columns=6):
 # --- which parameters -------------------------------------------------------------------------------------------------
 
 
+@reference(
+    "dlbook.training.regularize.l1_penalty", "dlbook.training.regularize.l2_penalty", to="torch.linalg.vector_norm"
+)
 def test_penalties_are_for_weights_only():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 3)).double()
@@ -84,6 +87,9 @@ def test_gradients_are_the_sign_and_the_weight(penalty, slope):
 # --- PyTorch and scikit-learn -----------------------------------------------------------------------------------------
 
 
+@reference(
+    "dlbook.training.regularize.regularized", "dlbook.training.regularize.regularized_parameters", to="torch.optim.SGD"
+)
 @pytest.mark.parametrize("momentum", [0, 0.9])
 def test_the_l2_penalty_is_the_weight_decay_of_sgd(momentum):
     (x, y), ours = some_data(), network()
@@ -101,6 +107,7 @@ def test_the_l2_penalty_is_the_weight_decay_of_sgd(momentum):
     assert (untouched.layers[0].weight - ours.layers[0].weight).abs().max() > 0.01
 
 
+@reference("dlbook.training.regularize.regularized", to="sklearn.linear_model.Ridge")
 def test_the_l2_penalty_leads_to_ridge_regression():
     (x, y), model = regression(), line()
     loss = regularized(half_squares, model, l2=0.3)
@@ -109,6 +116,7 @@ def test_the_l2_penalty_leads_to_ridge_regression():
     assert_close(model.weight[0].detach(), torch.from_numpy(ridge.coef_))
 
 
+@reference("dlbook.training.regularize.soft_threshold_", to="sklearn.linear_model.Lasso")
 def test_shrinking_leads_to_the_lasso_and_to_its_zeros():
     (x, y), model = regression(), line()
     optimizer = GradientDescent(model.parameters(), lr=0.3)
@@ -123,6 +131,7 @@ def test_shrinking_leads_to_the_lasso_and_to_its_zeros():
     assert int((swinging.weight == 0).sum()) == 0 and (swinging.weight - model.weight).abs().max() < 0.1
 
 
+@reference("dlbook.training.regularize.soft_threshold_", to="torch.nn.functional.softshrink")
 @given(amount=st.floats(0, 3))
 def test_shrinking_is_soft_thresholding(amount):
     torch.manual_seed(0)
