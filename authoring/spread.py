@@ -1,73 +1,178 @@
 """Measure by how much a notebook's numbers and figures differ between machines, for the tolerances that it declares.
 
-    python -m authoring.spread book/algorithms/forward.ipynb …
+    python -m authoring.spread book/algorithms/forward.ipynb …          on all seven machines of authoring/machines.py
+    python -m authoring.spread --machines native-1 avx2 -- book/…       on these alone
+    python -m authoring.spread --jobs 2 book/…                          two of one thread at a time
 
-runs it with one and two threads, as this CPU and as an imitated AVX2 CPU; prints the spread of every number of every
-cell that declares a tolerance or needs one; and records the largest by cell id in book/spread.json, for the bounds of
-the output lock. A cell that differs by more than it declares is an error, with a tag suggested.
+Each run is kept in _build/spread/ until the notebook's code changes, or what it uses of the package: what was
+interrupted goes on where it stopped, and other tags or words need no new run. Then the command compares all runs of
+the present code; prints the spread of every number of every cell that declares a tolerance or needs one; and records
+the largest by cell id in book/spread.json, with the machines, for the bounds of the output lock. A cell that differs by
+more than it declares, or that fails, is an error; a tag is suggested.
 """
 
 import argparse
+import ast
+import copy
+import hashlib
 import itertools
 import json
 import sys
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from decimal import ROUND_CEILING, Context, Decimal
 from pathlib import Path
+from typing import Any
 
-from nbformat import NotebookNode
+from nbclient.exceptions import CellTimeoutError
+from nbformat import NotebookNode, from_dict
 
-from authoring import book, execute
+from authoring import book, execute, machines
+from authoring.definitions import uses
 from authoring.locks import outputs as lock
 
-# Matrix products go through MKL and convolutions through oneDNN: any one of the three alone changes next to nothing.
-AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 MOVES_TRIED = 9  # what lies further away has not moved, but changed
 UPWARD = Context(prec=2, rounding=ROUND_CEILING)  # few digits, so that measuring again changes little
-MACHINES = [{"OMP_NUM_THREADS": n, "MKL_NUM_THREADS": n, **cpu} for cpu in ({}, AVX2) for n in ("1", "2")]
+MADE = {"setup", "prose-check"}  # generated cells, which change with the version and the words: they need no new run
 
 
-def moves(stored: str, fresh: str) -> int:
-    """Return how many pixels what a figure shows has moved at most, up to MOVES_TRIED."""
-    near_enough = (n for n in range(MOVES_TRIED) if lock.figure_difference(stored, fresh, n) <= lock.PIXELS)
-    return next(near_enough, MOVES_TRIED)
+# --- runs -------------------------------------------------------------------------------------------------------------
 
 
-def measure(runs: tuple[NotebookNode, ...]) -> tuple[dict[str, float], list[str]]:
+def digest(nb: NotebookNode, machine: str, root: Path) -> str:
+    """Return a fingerprint of all that a run on a machine is made from; tags that tolerate change nothing in it."""
+    cells = [cell for cell in book.code_cells(nb) if not MADE & set(book.tags(cell))]
+    codes = [cell.source for cell in cells if "raises-exception" not in book.tags(cell)]
+    variables = {name: text for name, text in machines.MACHINES[machine].items() if name != "PYTHONSTARTUP"}
+    program = Path(__file__).with_name("jitter.py").read_text(encoding="utf-8")
+    rounding = ast.dump(ast.parse(program)) if machines.SEED in variables else ""
+    whole = json.dumps([[cell.source for cell in cells], uses(codes, root), sorted(variables.items()), rounding])
+    return hashlib.sha256(whole.encode()).hexdigest()[:16]
+
+
+def kept(nb: NotebookNode, name: str, machine: str) -> Path:
+    """Return the file of a run, which exists once it is complete."""
+    return book.ROOT / "_build" / "spread" / name / f"{machine}-{digest(nb, machine, book.ROOT)}.json"
+
+
+def run(nb: NotebookNode, name: str, machine: str) -> float:
+    """Run a notebook on a machine to its end, whatever fails, and keep its outputs; return the seconds that it took."""
+    start, file, fresh = time.perf_counter(), kept(nb, name, machine), copy.deepcopy(nb)
+    for cell in book.code_cells(fresh):
+        cell.metadata.tags = [*book.tags(cell), "raises-exception"]  # where it fails is a result, too
+    folder = (book.ROOT / name).parent
+    fresh = execute.normalise(execute.execute(fresh, folder, machines.MACHINES[machine]))
+    seconds = round(time.perf_counter() - start, 1)
+    whole = {"seconds": seconds, "outputs": {cell.id: cell.outputs for cell in book.code_cells(fresh)}}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.with_suffix(".part").write_text(json.dumps(whole), encoding="utf-8")
+    file.with_suffix(".part").replace(file)
+    return seconds
+
+
+def run_missing(nb: NotebookNode, name: str, names: Iterable[str], jobs: int = 1) -> list[str]:
+    """Run a notebook on those machines for which no run is kept; return what went wrong."""
+
+    def attempt(machine: str) -> str:
+        try:
+            print(f"  {machine}: {run(nb, name, machine):.1f} s", flush=True)
+        except (ValueError, RuntimeError, CellTimeoutError) as error:  # refused outputs, a dead kernel, too slow
+            return f"it did not run to its end on {machine}: {error}"
+        return ""
+
+    waiting = [machine for machine in names if not kept(nb, name, machine).is_file()]
+    alone = [machine for machine in waiting if machines.MACHINES[machine]["OMP_NUM_THREADS"] != "1"]
+    with ThreadPoolExecutor(jobs) as pool:
+        found = list(pool.map(attempt, [machine for machine in waiting if machine not in alone]))
+    return [fault for fault in found + [attempt(machine) for machine in alone] if fault]
+
+
+def runs_kept(nb: NotebookNode, name: str) -> dict[str, NotebookNode]:
+    """Return the code cells of a notebook, with its present tags, as each machine ran them.
+
+    A generated cell that is newer than one of the runs is left out.
+    """
+    files = {machine: kept(nb, name, machine) for machine in machines.MACHINES}
+    texts = {machine: file.read_text(encoding="utf-8") for machine, file in files.items() if file.is_file()}
+    outputs = {machine: json.loads(text)["outputs"] for machine, text in texts.items()}
+    found = {}
+    for machine in outputs:
+        found[machine] = copy.deepcopy(nb)
+        cells = book.code_cells(found[machine])
+        found[machine].cells = [cell for cell in cells if all(cell.id in run for run in outputs.values())]
+        for cell in found[machine].cells:
+            cell.outputs = [from_dict(output) for output in outputs[machine][cell.id]]
+        for cell in cells if machine == next(iter(outputs)) else []:
+            if cell not in found[machine].cells:
+                print(f"  newer than the runs, so only `authoring.imitate` tests it: {cell.source[:50]!r}")
+    return found
+
+
+# --- what differs -----------------------------------------------------------------------------------------------------
+
+
+def moves(stored: str, fresh: str, least: int = 0) -> int:
+    """Return how many pixels what a figure shows has moved at most, from `least` up to MOVES_TRIED."""
+    tried = range(least, MOVES_TRIED)
+    return next((n for n in tried if lock.figure_difference(stored, fresh, n) <= lock.PIXELS), MOVES_TRIED)
+
+
+def measure(runs: Iterable[NotebookNode]) -> tuple[dict[str, float], list[str]]:
     """Return the largest spreads between runs of one cell, rounded up, and a line for each number."""
-    found, lines = {"absolute": [0.0], "relative": [0.0], "pixels": [0.0], "moves": [0.0]}, []
+    runs = list(runs)
+    found, lines = {"absolute": 0.0, "relative": 0.0, "pixels": 0.0, "moves": 0.0}, []
     for column in zip(*(lock.cut(run)[1] for run in runs), strict=True):
         text, values = column[0][0], [lock.value(number) for number, _ in column]
         spread, size = max(values) - min(values), min(map(abs, values))
         relative = spread / size if size and lock.last_digit(text) else 0.0  # whole numbers count
-        found["absolute"].append(spread)
-        found["relative"].append(relative)
+        found["absolute"] = max(found["absolute"], spread)
+        found["relative"] = max(found["relative"], relative)
         lines.append(f"{text}: {spread:.2g} ({relative:.2%})")
     for column in zip(*(lock.figures(run.outputs) for run in runs), strict=True):
-        for pair in itertools.combinations(column, 2):
-            found["pixels"].append(lock.figure_difference(*pair))
-            found["moves"].append(moves(*pair))
-    return {name: float(UPWARD.create_decimal(f"{max(spreads):.9g}")) for name, spreads in found.items()}, lines
+        for pair in itertools.combinations(dict.fromkeys(column), 2):  # of those that differ at all
+            found["pixels"] = max(found["pixels"], lock.figure_difference(*pair))
+            found["moves"] = moves(*pair, int(found["moves"]))
+    return {name: float(UPWARD.create_decimal(f"{spread:.9g}")) for name, spread in found.items()}, lines
 
 
-def compare(runs: list[NotebookNode]) -> tuple[dict[str, dict[str, float]], list[str]]:
+def failures(cells: dict[str, NotebookNode]) -> list[str]:
+    """Return on which machines a cell raised an error that it does not show on purpose."""
+    return [
+        f"on {machine}: {output.ename}: {output.evalue}"[:300]
+        for machine, cell in cells.items()
+        for output in cell.get("outputs", [])
+        if output.output_type == "error" and "raises-exception" not in book.tags(cell)
+    ]
+
+
+def compare(runs: dict[str, NotebookNode]) -> tuple[dict[str, Any], list[str]]:
     """Return the record of a notebook that ran on several machines, and what is wrong; print what was measured."""
     record, wrong = {}, []
-    for cells in zip(*(run.cells for run in runs), strict=True):
-        first, tags, name = cells[0], book.tags(cells[0]), f"the cell {cells[0].source[:50]!r}"
-        if not {"exact", "toleranced"} & set(map(lock.kind, cells)):
+    for column in zip(*(run.cells for run in runs.values()), strict=True):
+        cells, first = dict(zip(runs, column, strict=True)), column[0]
+        tags, name = book.tags(first), f"the cell {first.source[:50]!r}"
+        if failed := failures(cells):
+            wrong.append(f"{name} fails {'; '.join(failed)}")
+        if failed or not {"exact", "toleranced"} & set(map(lock.kind, column)):
             continue
-        if any(lock.cut(cell)[0] != lock.cut(first)[0] for cell in cells):
-            wrong.append(f"{name} differs in more than numbers: tag it sample, and assert a property in the next cell")
+        if others := [machine for machine, cell in cells.items() if lock.cut(cell)[0] != lock.cut(first)[0]]:
+            wrong.append(
+                f"{name} differs in more than numbers ({', '.join(others)}): "
+                "tag it sample, and assert a property in the next cell"
+            )
             continue
-        spread, lines = measure(cells)
+        spread, lines = measure(column)
         if lock.kind(first) == "toleranced" or any(spread.values()):
             record[first.id] = spread
             print(f"{name} declares {tags}: {spread}", *lines, sep="\n    ")
-        for cell in cells:  # as the lock does where the first are stored; what remains is too far off
+        for cell in column:  # as the lock does where the first are stored; what remains is too far off
             lock.settle(first.outputs, cell.outputs, lock.limits(tags))
-        if any(cell.outputs != first.outputs for cell in cells):
+        if others := [machine for machine, cell in cells.items() if cell.outputs != first.outputs]:
             advice = " ".join(suggested(spread))
-            wrong.append(f"{name} differs by more than it declares: tag it {advice}, or print fewer digits")
+            wrong.append(
+                f"{name} differs by more than it declares ({', '.join(others)}): tag it {advice}, or print fewer digits"
+            )
     return record, wrong
 
 
@@ -88,19 +193,51 @@ def suggested(spread: dict[str, float]) -> list[str]:
     return found
 
 
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+def origin(nb: NotebookNode, runs: dict[str, NotebookNode], before: dict[str, Any]) -> str:
+    """Return what kind of processor the stored outputs are from: this one, if they are what it gives to the letter."""
+    stored = {cell.id: cell.outputs for cell in book.code_cells(nb)}
+    native = runs["native-1"].cells if "native-1" in runs else []
+    compared = [cell for cell in native if lock.kind(cell) in ("exact", "toleranced")]
+    same = compared and all(cell.outputs == stored[cell.id] for cell in compared)
+    return machines.kind() if same else before.get("on", machines.STORED_ON)
+
+
+def knows_more(before: dict[str, Any], record: dict[str, Any]) -> list[str]:
+    """Return the machines of the present record that a new one lacks, as long as the present one has all its cells."""
+    missing = set(before.get("machines", lock.MACHINES_BEFORE if before else [])) - set(record["machines"])
+    return sorted(missing) if record.keys() <= before.keys() | {"machines", "on"} else []
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(description="Measure the spread of notebooks between machines, and record it.")
     parser.add_argument("paths", nargs="+", type=Path)
+    parser.add_argument("--machines", nargs="+", choices=machines.MACHINES, default=list(machines.MACHINES))
+    parser.add_argument("--jobs", type=int, choices=(1, 2), default=1, help="how many of one thread run at a time")
+    options = parser.parse_args(arguments)
     wrong, file = [], book.ROOT / lock.RECORD
-    for path in parser.parse_args(arguments).paths:
+    for path in options.paths:
         name = path.resolve().relative_to(book.ROOT).as_posix()
         print(name, flush=True)
-        runs = [execute.normalise(execute.execute(book.read(path), path.parent, machine)) for machine in MACHINES]
+        nb = book.read(path)
+        book.identify(nb)
+        faulty = run_missing(nb, name, options.machines, options.jobs)
+        runs = runs_kept(nb, name)
         records = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        records[name], faulty = compare(runs)
-        file.write_text(json.dumps(records, indent=1, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
-        wrong += [f"{name}: {fault}" for fault in faulty]
+        before = records.get(name, {})
+        about = {"machines": list(runs), "on": origin(nb, runs, before)}
+        record, others = compare(runs) if runs else ({}, [])  # which changes the runs
+        record |= about
+        if lost := knows_more(before, record):
+            faulty.append(f"not recorded, since the present record knows also {', '.join(lost)}: run it there, too")
+        elif runs:
+            records[name] = record
+            file.write_text(json.dumps(records, indent=1, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
+        print(f"measured on {', '.join(runs) or 'no machine'}", flush=True)
+        wrong += [f"{name}: {fault}" for fault in faulty + others]
     for fault in wrong:
         print(fault, file=sys.stderr)
     return 1 if wrong else 0

@@ -55,11 +55,14 @@ def described(root: Path = ROOT) -> str:
     listed = "\n".join(
         f"{n}. `{name}`: {line}" for n, (name, line) in enumerate(zip(LOCKS, first_lines, strict=True), 1)
     )
-    return f"{listed}\n\nA catalogue plants {planted(root)} kinds of faults in copies of the book; each must be found by its lock."
+    proven = (
+        f"A catalogue plants {planted(root)} kinds of faults in copies of the book; each must be found by its lock."
+    )
+    return f"{listed}\n\n{proven}"
 
 
 def planted(root: Path = ROOT) -> int:
-    """Count the kinds of faults in the catalogue of the tests: each is a line that begins with `plants(`, or `@` and it."""
+    """Count the kinds of faults in the catalogue of the tests: each begins on a line with `plants(` or `@plants(`."""
     files = (root / "tests" / "helpers").glob("planted_in_*.py")
     return sum(len(re.findall(r"^@?plants\(", path.read_text(encoding="utf-8"), re.M)) for path in files)
 

@@ -5,6 +5,7 @@ replaced by the stored one. What nbval then reports is what is really wrong.
 """
 
 import base64
+import json
 import os
 from collections import Counter
 from unittest import mock
@@ -12,9 +13,10 @@ from unittest import mock
 import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile
 
+from authoring import machines
 from authoring.book import tags
 from authoring.execute import KERNEL, REFERENCE
-from authoring.locks.outputs import FIGURES, figure_difference, kind, kinds, limits, settle, unclear
+from authoring.locks.outputs import FIGURES, RECORD, figure_difference, kind, kinds, limits, settle, unclear
 from authoring.locks.stored import unexecuted
 
 # For unit tests as well as for kernels: the book's results are those of the CPU, and its Keras is the one on torch.
@@ -115,6 +117,24 @@ def pytest_collect_file(parent):
 # --- the count at the end ---------------------------------------------------------------------------------------------
 
 
+def origins(root, paths):
+    """Return on what kinds of processor the stored outputs of notebooks were made, and for what kinds measured."""
+    file = root / RECORD
+    records = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return sorted({records.get(path, {}).get("on", machines.STORED_ON) for path in paths})
+
+
+def devices(root, paths):
+    """Return a line on the machine that the outputs are from, and on this one, which may be an imitation."""
+    stored, here = origins(root, paths), machines.kind()
+    line = f"Stored outputs are from {' and '.join(stored)}, one thread; this is {here}"
+    if seed := os.environ.get(machines.SEED):
+        line += f", each sum rounded otherwise (seed {seed})"
+    if not {here.split()[0]} <= {name.split()[0] for name in stored}:
+        line += ": tolerances were not measured on this kind of processor, so cells may fail that are right"
+    return f"{line}."
+
+
 def pytest_terminal_summary(terminalreporter):
     # user_properties travel with the reports, so this also counts what xdist's workers ran.
     reports = [r for group in terminalreporter.stats.values() for r in group if getattr(r, "when", None) == "call"]
@@ -129,3 +149,4 @@ def pytest_terminal_summary(terminalreporter):
             f"{len(checked)} cells of {len({path for path, _ in checked})} notebooks: "
             + ", ".join(f"{counts[how]} {how}" for how in order if counts[how])
         )
+        terminalreporter.write_line(devices(terminalreporter.config.rootpath, {path for path, _ in checked}))

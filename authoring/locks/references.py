@@ -43,6 +43,17 @@ def plain(address: str) -> str:
     return re.sub(r"^(arxiv.*?)(?:v\d)?(?:\.pdf)?$", r"\1", address)
 
 
+def misdated(text: str, known: list[Entry]) -> list[str]:
+    """Return the links to a source whose words give another year than its entry."""
+    years = {plain(address): entry.fields.get("year") for entry in known for address in entry.addresses}
+    wrong = []
+    for words, address in re.findall(r"(?<!!)\[([^\[\]]*)\]\((https?://[^)\s]+(?:\([^)\s]*\)[^)\s]*)?)\)", text):
+        said, year = re.findall(r"\b(?:1[89]|20)\d\d\b", words), years.get(plain(address))
+        if said and year and year not in said:
+            wrong.append(f"“{words}” must say {year}, the year of its entry in book/references.bib")
+    return wrong
+
+
 def led_to(text: str) -> list[str]:
     """Return the addresses of the links in a text that lead out of the book."""
     children = [child for token in PARSER.parse(text) for child in token.children or []]
@@ -107,6 +118,7 @@ def faults(root: Path = ROOT) -> list[str]:
         looked_at[page] = len(listed)
         unknown = [address for address in listed if plain(address) not in addresses]
         wrong += [f"{page}: names {address} under Sources: {ASK}" for address in unknown]
+        wrong += [f"{page}: {fault}" for fault in misdated(text, known)]
     for name, families, year in named(root):
         if (count := len(meant(families, year, known))) != 1:
             wrong.append(f"{name}: names {families} {year}, which is {count} entries: {ASK}")

@@ -1,4 +1,4 @@
-"""Tests of equations: what the book prints, evaluated from its page, must agree with the package; wrong variants not."""
+"""Tests of equations: the page's formula, executed, must agree with the package, and wrong variants must not."""
 
 import functools
 from collections.abc import Callable, Iterable, Mapping

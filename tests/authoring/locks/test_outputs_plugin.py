@@ -13,9 +13,11 @@ import sys
 
 import pytest
 
+from authoring import machines
 from authoring.book import ROOT, code_cells, notebooks, read, write
 from authoring.execute import execute, normalise
 from authoring.locks.outputs import unclear
+from authoring.locks.outputs_plugin import devices
 from authoring.locks.stored import unexecuted
 from tests.helpers.notebooks import code, notebook, printed
 
@@ -184,6 +186,30 @@ def test_kernels_get_the_reference_device(outcome, workers):
 def test_summary_counts_cells(outcome, workers):
     text = "49 cells of 3 notebooks: 20 exact, 20 toleranced, 2 sample, 2 ignored, 5 without output"
     assert text in outcome[workers], re.findall(".* cells of .*", outcome[workers])
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_summary_names_the_machines(outcome, workers):
+    assert f"Stored outputs are from {machines.STORED_ON}, one thread; this is {machines.kind()}" in outcome[workers]
+
+
+def test_where_outputs_are_from(tmp_path, monkeypatch):
+    """Other kinds of processor are compared as well, and told what they are compared with."""
+    (tmp_path / "book").mkdir()
+    record = {"book/a.ipynb": {"on": "x86_64 AVX2"}, "book/b.ipynb": {}}
+    (tmp_path / "book" / "spread.json").write_text(json.dumps(record))
+    monkeypatch.delenv(machines.SEED, raising=False)
+    monkeypatch.setattr(machines, "kind", lambda: "x86_64 AVX2")
+    both = "Stored outputs are from x86_64 AVX2 and x86_64 AVX512, one thread; this is x86_64 AVX2"
+    assert devices(tmp_path, {"book/a.ipynb", "book/b.ipynb", "book/c.ipynb"}) == f"{both}."
+    monkeypatch.setenv(machines.SEED, "3")
+    assert devices(tmp_path, {"book/a.ipynb", "book/b.ipynb"}) == f"{both}, each sum rounded otherwise (seed 3)."
+    monkeypatch.delenv(machines.SEED)
+    monkeypatch.setattr(machines, "kind", lambda: "arm64 DEFAULT")
+    assert devices(tmp_path, {"book/a.ipynb"}) == (
+        "Stored outputs are from x86_64 AVX2, one thread; this is arm64 DEFAULT: tolerances were not measured on this "
+        "kind of processor, so cells may fail that are right."
+    )
 
 
 # --- what is refused before anything runs -----------------------------------------------------------------------------
