@@ -37,6 +37,7 @@ from nbformat.v4 import new_code_cell
 
 from authoring.book import PARSER, ROOT, chapters, code_cells, markdown_cells, tags
 from authoring.locks import unseen
+from authoring.locks.equations import proofs
 
 CLAIM = re.compile(r"<!--\s*claim:\s*(.*?)\s*-->", re.S)
 COMMENT = re.compile(r"<!--.*?-->", re.S)
@@ -392,19 +393,6 @@ def equation_faults(cited: str, held: Callable[[], tuple[set[str], set[str]]]) -
     return wrong + [f"equation {tag} must be held by a test" for tag in wanted if tag in shown - tested]
 
 
-def tested(root: Path) -> set[str]:
-    """Return the tags that tests hold: the first argument of a decorator `@equation(…)` or `@executed(…)`."""
-    found = set()
-    for path in sorted((root / "tests").rglob("test_*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            for call in node.decorator_list if isinstance(node, ast.FunctionDef) else []:
-                if not isinstance(call, ast.Call) or not call.args or not isinstance(call.args[0], ast.Constant):
-                    continue
-                if ast.unparse(call.func).rpartition(".")[2] in ("equation", "executed"):
-                    found.add(str(call.args[0].value))
-    return found
-
-
 def needs(text: str) -> list[tuple[str, set[str]]]:
     """Return the words of a sentence that compare, each with the senses that support it."""
     found = []
@@ -496,7 +484,7 @@ def examine(nb: NotebookNode, root: Path = ROOT) -> tuple[list[Row], list[str]]:
         """Return the tags of the chapter, and those that a test holds; read once, and only where a claim asks."""
         if not cache:
             shown = {tag for cell in markdown_cells(nb) for tag in re.findall(r"\\tag\{(.+?)\}", cell.source)}
-            cache.append((shown, tested(root)))
+            cache.append((shown, {proof.tag for proof in proofs(root)[0]}))
         return cache[0]
 
     for one in said:

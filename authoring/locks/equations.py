@@ -19,6 +19,9 @@ from authoring.locks.listings import locate
 CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]+`", re.M | re.S)
 DISPLAY = re.compile(r"\$\$(.+?)\$\$(?:\s*<!--\s*derivation of (\S+)\s*-->)?", re.S)
 TAG = re.compile(r"\\tag\{(.+?)\}")
+CITED = re.compile(r"\((\d+(?:\.\d+)*[a-z])\)|\bequations?\s+(\d+(?:\.\d+)*[a-z])\b")  # in a text: (3.1.1a)
+SOURCE = re.compile(r"book\s+equations?\s+((?:\(\d[\w.]*\)(?:,\s+|\s+and\s+|\s+to\s+)?)+)")  # in a docstring
+QUIET = re.compile(r"<!--.*?-->|\$\$.*?\$\$|\$[^$]*\$", re.S)  # comments and mathematics cite nothing
 BARE = re.compile(r"\\begin\{(?:equation|align|gather|multline)\*?\}|\\\[")
 
 
@@ -104,9 +107,23 @@ def ledger(root: Path = ROOT) -> tuple[list[tuple[str, str, Proof]], list[str]]:
     return rows, wrong + more
 
 
+def strays(root: Path = ROOT) -> list[str]:
+    """Return the references, in texts and in the package's docstrings, to equations that the book does not have."""
+    tags = displayed(root)[0]
+    cited = [
+        (page, found[1] or found[2])
+        for page, (path, _) in pages(root).items()
+        for found in CITED.finditer(QUIET.sub("", CODE.sub("`", markdown(path))))
+    ]
+    for path in sorted((root / "dlbook").rglob("*.py")):
+        for found in SOURCE.finditer(path.read_text(encoding="utf-8")):
+            cited += [(path.relative_to(root).as_posix(), tag) for tag in re.findall(r"\(([\w.]+)\)", found[1])]
+    return [f"{place}: equation {tag} must be in the book to be referred to" for place, tag in cited if tag not in tags]
+
+
 def faults(root: Path = ROOT) -> list[str]:
-    """Return what is wrong with the equations and their tests, and the notebooks without an equation."""
-    _, found = ledger(root)
+    """Return what is wrong with the equations, their tests, what refers to them, and the notebooks without one."""
+    found = ledger(root)[1] + strays(root)
     tagged = Counter(displayed(root)[0].values())
     looked_at = {page: tagged[page] for page, (path, _) in pages(root).items() if path.suffix == ".ipynb"}
     found += [rf"{page}: must have an equation with a \tag" for page, count in looked_at.items() if not count]

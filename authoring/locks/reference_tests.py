@@ -6,7 +6,7 @@ A test that compares says so, and mentions both, itself or in what it calls of t
     def test_layer_equals_torch(): ...
 
 A layer, and a loss, must be compared in its gradients too, by one of its reference tests. A test of an equation of the
-book (`@executed`, `@equation`) holds a name as well. For the others, tests/references.toml has the reason, and their
+book (`@executed`) holds a name as well. For the others, tests/references.toml has the reason, and their
 tests must mention them. `python -m authoring.locks.reference_tests` prints how each name is held.
 """
 

@@ -39,7 +39,7 @@ accuracy, limit = first.mean().item(), 3"""
 REMEMBER = (
     "# A\n\n$$a = b \\tag{1a}$$\n\n$$c = d \\tag{1b}$$\n\nIt is 10.5<!-- = accuracy -->.\n\n## What to remember\n\n"
 )
-TEST = "@equation('1a', 'x', f, g)\ndef test(): ...\n\n\n@executed('1c', of='x')\ndef test_other(): ...\n"
+TEST = "@executed('1a', of='x')\ndef test(): ...\n\n\n@executed('1c', of='x')\ndef test_other(): ...\n"
 
 
 def chapter(*bullets, source=CODE, text="", edition=2):

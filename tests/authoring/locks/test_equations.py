@@ -123,3 +123,14 @@ def test_a_bare_mark(root):
     found, faults = proofs(root)
     assert [proof.tag for proof in found] == ["1.1a"] and len(faults) == 2
     assert len(ledger(root)[0]) == 1
+
+
+def test_references_to_equations(root):
+    small_book(root, b=notebook("# B", PAGE, "By (1.1a) and equation 1.1b, with $(1.9z)$, `(1.9z)`; see (2a)."))
+    (root / "dlbook" / "network.py").write_text(
+        'class Dense:\n    """Source: book\n    equations (1.1a) and (1.1c)."""\n\n    def forward(self): ...\n'
+    )
+    assert faults(root) == [
+        "book/b: equation 2a must be in the book to be referred to",
+        "dlbook/network.py: equation 1.1c must be in the book to be referred to",
+    ]

@@ -205,9 +205,8 @@ def test_planted_faults(book, name, old, new, fault):
     assert any(fault in line for line in found), found
 
 
-@pytest.mark.parametrize("form", ['@executed("1a", of="{}")', '@equation("1a", "{}", printed, wrong)'])
-def test_the_test_of_an_equation_holds_a_name(book, form):
-    equation = form.format("dlbook.layers.load") + "\ndef test_equation(formula): ...\n"
+def test_the_test_of_an_equation_holds_a_name(book):
+    equation = '@executed("1a", of="dlbook.layers.load")\ndef test_equation(formula): ...\n'
     (book / TESTS).write_text(f"{TEST}\n\n{equation}", encoding="utf-8")
     (fault,) = faults(book)
     assert fault.startswith("tests/references.toml: dlbook.layers.load needs no reason, tests/test_layers.py::test_eq")
