@@ -46,6 +46,12 @@ def passed(root: Path = ROOT, record: str = RECORD) -> dict[str, str]:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
+def remember(now: dict[str, str], root: Path = ROOT) -> None:
+    """Record the fingerprints of notebooks that passed; those of others stay as long as there is a notebook."""
+    known = {name: found for name, found in (passed(root) | now).items() if (root / name).is_file()}
+    (root / RECORD).write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8", newline="\n")
+
+
 # --- the table --------------------------------------------------------------------------------------------------------
 
 
@@ -136,7 +142,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     ):
         return status
     if not options.machine:
-        (root / RECORD).write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8", newline="\n")
+        remember(now, root)
     return 0
 
 

@@ -5,13 +5,15 @@
 executes the notebooks, as `python -m authoring.build` does, and puts in the place of each number that is off the value
 of its expression, with as many decimals as before; in the text and in the templates of alt texts. Words are replaced
 if the new value has exact ones. Where it has none, or where a comparison no longer holds, the sentence is printed for
-its author to mend. A sentence around a number may no longer hold with another one: read what is printed.
+its author to mend. A sentence around a number may no longer hold with another one: read what is printed. A half-width
+that is wider than book/spread.json allows is narrowed.
 """
 
 import argparse
 import json
 import os
 import re
+from decimal import ROUND_FLOOR, Context, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from nbformat import NotebookNode
 from authoring.book import ROOT, code_cells, read, tags, write
 from authoring.build import digest, prepare
 from authoring.execute import REFERENCE, normalise
-from authoring.locks import alts, numbers, words
+from authoring.locks import alts, half_widths, numbers, outputs, words
 
 # In the Markdown itself, as few characters as `, $, % or a unit may stand between a number and its comment.
 PLACED = re.compile(
@@ -31,6 +33,7 @@ PLACED = re.compile(
     rf"<!--\s*(?P<kind>{numbers.KIND})\s*(?P<body>.*?)\s*-->",
     re.S,
 )
+DOWNWARD = Context(prec=2, rounding=ROUND_FLOOR)  # few digits, and never wider
 MEND = "mend the sentence: "  # what only the author can
 OF_THE_RUN, OF_THE_RESULTS = ("=", "is:"), ("bench:", "is: bench:")
 
@@ -76,6 +79,24 @@ def renumber(text: str, values: dict[str, float]) -> tuple[str, list[str]]:
     return PLACED.sub(mend, text), lines
 
 
+def narrow(text: str, spreads: dict[str, float]) -> str:
+    """Return a text in which no half-width is wider than what its expression differs by between machines allows."""
+
+    def mend(found: re.Match[str]) -> str:
+        expression, sign, tolerance = (" ".join(part.split()) for part in found["body"].partition("±"))
+        if found["kind"] != "=" or found["words"] or not sign:
+            return found[0]
+        number = found["number"].replace(",", "").replace("−", "-")
+        widest = half_widths.allowed(number, spreads.get(expression, 0.0))
+        if float(tolerance) <= widest * (1 + 1e-9):
+            return found[0]
+        always = 0.5 * 10.0 ** int(Decimal(number).as_tuple().exponent)  # what holds without ±
+        written = f" ± {DOWNWARD.create_decimal(f'{widest:.9g}'):f}" if widest > always * (1 + 1e-9) else ""
+        return re.sub(r"\s*±.*?(?=\s*-->)", written, found[0], flags=re.S)
+
+    return PLACED.sub(mend, text)
+
+
 def expressions(text: str, kinds: tuple[str, ...]) -> list[str]:
     """List the expressions of some kinds of marks in a text."""
     bodies = [found["body"] for found in PLACED.finditer(text) if found["kind"] in kinds]
@@ -114,7 +135,7 @@ def rewrite(path: Path, root: Path = ROOT) -> list[str]:
     with client.setup_kernel(cwd=str(path.parent), env={**os.environ, **REFERENCE}):
         for number in range(len(nb.cells)):
             if "prose-check" in tags(nb.cells[number]):
-                lines = mend_all(nb, lambda wanted: evaluate(client, wanted), root)
+                lines = mend_all(nb, lambda wanted: evaluate(client, wanted), root, spreads_of(path, root))
                 if any(MEND in line for line in lines):
                     raise ValueError("\n    ".join(["nothing is stored before its author has mended:", *lines]))
                 prepare(nb, root)
@@ -127,15 +148,29 @@ def rewrite(path: Path, root: Path = ROOT) -> list[str]:
     return lines
 
 
-def mend_all(nb: NotebookNode, ask: Any, root: Path = ROOT) -> list[str]:
-    """Rewrite the numbers of all Markdown cells and alt texts; `ask` gives the values of expressions over the run."""
+def spreads_of(path: Path, root: Path = ROOT) -> dict[str, float] | None:
+    """Return by how much the numbers of a notebook differ between machines, by expression, if that was measured."""
+    file = root / outputs.RECORD
+    records = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return records.get(path.relative_to(root).as_posix(), {}).get("numbers")
+
+
+def mend_all(nb: NotebookNode, ask: Any, root: Path = ROOT, spreads: dict[str, float] | None = None) -> list[str]:
+    """Rewrite the numbers of all Markdown cells and alt texts; return a line for each that was off.
+
+    Args:
+        nb: the notebook, changed in place.
+        ask: gives the values of expressions over the run.
+        root: the folder of the book.
+        spreads: what half-widths are narrowed to; None leaves them.
+    """
     lines: list[str] = []
 
     def mend(text: str) -> str:
         wanted = expressions(text, OF_THE_RUN)
         new, found = renumber(text, stored_values(text, root) | (ask(wanted) if wanted else {}))
         lines.extend(found)
-        return new
+        return new if spreads is None else narrow(new, spreads)
 
     for cell in nb.cells:
         if cell.cell_type == "markdown" and "<!--" in cell.source:

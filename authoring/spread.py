@@ -7,8 +7,10 @@
 Each run is kept in _build/spread/ until the notebook's code changes, or what it uses of the package: what was
 interrupted goes on where it stopped, and other tags or words need no new run. Then the command compares all runs of
 the present code; prints the spread of every number of every cell that declares a tolerance or needs one; and records
-the largest by cell id in book/spread.json, with the machines, for the bounds of the output lock. A cell that differs by
-more than it declares, or that fails, is an error; a tag is suggested.
+the largest by cell id in book/spread.json, with the machines, for the bounds of the output lock, and the spread of the
+numbers in the text, by their expressions, for those of the lock on half-widths. A cell that differs by more than it
+declares, or that fails, and a number that is off, are errors; a tag or a half-width is suggested. Without errors the
+notebook has passed as AVX2, too, and `python -m authoring.imitate` need not run it again.
 """
 
 import argparse
@@ -27,13 +29,17 @@ from typing import Any
 
 from nbclient.exceptions import CellTimeoutError
 from nbformat import NotebookNode, from_dict
+from nbformat.v4 import new_code_cell
 
-from authoring import book, execute, machines
+from authoring import book, execute, imitate, machines
+from authoring.build import digest as digest_of_all
 from authoring.definitions import uses
+from authoring.locks import half_widths, numbers
 from authoring.locks import outputs as lock
 
 MOVES_TRIED = 9  # what lies further away has not moved, but changed
 UPWARD = Context(prec=2, rounding=ROUND_CEILING)  # few digits, so that measuring again changes little
+VALUES = "marked-values"  # the tag of a cell that only runs here have: it prints the values of the marked numbers
 MADE = {"setup", "prose-check"}  # generated cells, which change with the version and the words: they need no new run
 
 
@@ -56,15 +62,39 @@ def kept(nb: NotebookNode, name: str, machine: str) -> Path:
     return book.ROOT / "_build" / "spread" / name / f"{machine}-{digest(nb, machine, book.ROOT)}.json"
 
 
+def ask_values(nb: NotebookNode) -> None:
+    """Add a cell, where the numbers of the text are compared with the run, that prints their values."""
+    wanted = list(dict.fromkeys(expression for _, _, expression, _ in numbers.of_the_run(nb)))
+    places = [number for number, cell in enumerate(nb.cells) if "prose-check" in book.tags(cell)]
+    if wanted and places:
+        listed = "".join(f"    {expression!r}: lambda: float({expression}),\n" for expression in wanted)
+        asked = new_code_cell(f"""\
+def _value(ask):
+    try:
+        return ask()
+    except Exception:  # where a cell failed, its names are missing
+        return None
+
+
+print(__import__("json").dumps({{name: _value(ask) for name, ask in {{
+{listed}}}.items()}}))""")
+        asked.metadata["tags"] = [VALUES]
+        nb.cells.insert(places[0] + 1, asked)
+
+
 def run(nb: NotebookNode, name: str, machine: str) -> float:
     """Run a notebook on a machine to its end, whatever fails, and keep its outputs; return the seconds that it took."""
     start, file, fresh = time.perf_counter(), kept(nb, name, machine), copy.deepcopy(nb)
+    ask_values(fresh)
     for cell in book.code_cells(fresh):
         cell.metadata.tags = [*book.tags(cell), "raises-exception"]  # where it fails is a result, too
     folder = (book.ROOT / name).parent
     fresh = execute.normalise(execute.execute(fresh, folder, machines.MACHINES[machine]))
     seconds = round(time.perf_counter() - start, 1)
-    whole = {"seconds": seconds, "outputs": {cell.id: cell.outputs for cell in book.code_cells(fresh)}}
+    asked = book.take(fresh, VALUES)
+    values = json.loads(asked.outputs[0].text) if asked.outputs else {}
+    outputs = {cell.id: cell.outputs for cell in book.code_cells(fresh)}
+    whole = {"seconds": seconds, "values": values, "outputs": outputs}
     file.parent.mkdir(parents=True, exist_ok=True)
     file.with_suffix(".part").write_text(json.dumps(whole), encoding="utf-8")
     file.with_suffix(".part").replace(file)
@@ -86,6 +116,13 @@ def run_missing(nb: NotebookNode, name: str, names: Iterable[str], jobs: int = 1
     with ThreadPoolExecutor(jobs) as pool:
         found = list(pool.map(attempt, [machine for machine in waiting if machine not in alone]))
     return [fault for fault in found + [attempt(machine) for machine in alone] if fault]
+
+
+def values_kept(nb: NotebookNode, name: str) -> dict[str, dict[str, float | None]]:
+    """Return the values of a notebook's marked numbers, by expression, on each machine that ran it."""
+    files = {machine: kept(nb, name, machine) for machine in machines.MACHINES}
+    texts = {machine: file.read_text(encoding="utf-8") for machine, file in files.items() if file.is_file()}
+    return {machine: json.loads(text)["values"] for machine, text in texts.items()}
 
 
 def runs_kept(nb: NotebookNode, name: str) -> dict[str, NotebookNode]:
@@ -176,6 +213,29 @@ def compare(runs: dict[str, NotebookNode]) -> tuple[dict[str, Any], list[str]]:
     return record, wrong
 
 
+def compare_numbers(
+    marks: Iterable[numbers.Mark], values: dict[str, dict[str, float | None]]
+) -> tuple[dict[str, float], list[str]]:
+    """Return by how much the marked numbers of a text differ between machines, where they do, and which are off."""
+    record, wrong = {}, []
+    for context, number, expression, tolerance in marks:
+        found = {machine: asked.get(expression) for machine, asked in values.items()}
+        known = {machine: value for machine, value in found.items() if value is not None}
+        if len(known) < len(found):
+            missing = ", ".join(found.keys() - known.keys())
+            wrong.append(f"“{context}” is newer than the run, or failed, on {missing}: delete _build/spread of it")
+            continue
+        if spread := max(known.values()) - min(known.values()):
+            record[expression] = float(UPWARD.create_decimal(f"{spread:.9g}"))
+        off = {machine: abs(value - float(number)) for machine, value in known.items()}
+        if others := [machine for machine, by in off.items() if not by <= float(tolerance) * (1 + 1e-9)]:
+            least, most = max(off.values()), half_widths.allowed(number, record.get(expression, 0.0))
+            advice = f"write ± {least:.2g} up to {most:.2g}" if least <= most else "write the value of this machine"
+            shown = ", ".join(f"{machine} {known[machine]:.6g}" for machine in others)
+            wrong.append(f"“{context} ± {tolerance}” is off ({shown}): {advice}")
+    return record, wrong
+
+
 def doubled(size: float) -> str:
     """Return twice a number, with two digits, as a tag writes it."""
     return f"{Decimal(f'{2 * size:.2g}'):f}"
@@ -196,19 +256,23 @@ def suggested(spread: dict[str, float]) -> list[str]:
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
-def origin(nb: NotebookNode, runs: dict[str, NotebookNode], before: dict[str, Any]) -> str:
-    """Return what kind of processor the stored outputs are from: this one, if they are what it gives to the letter."""
+def is_from_here(nb: NotebookNode, runs: dict[str, NotebookNode]) -> bool:
+    """Return whether the stored outputs are what this machine gives, to the letter."""
     stored = {cell.id: cell.outputs for cell in book.code_cells(nb)}
     native = runs["native-1"].cells if "native-1" in runs else []
     compared = [cell for cell in native if lock.kind(cell) in ("exact", "toleranced")]
-    same = compared and all(cell.outputs == stored[cell.id] for cell in compared)
-    return machines.kind() if same else before.get("on", machines.STORED_ON)
+    return bool(compared) and all(cell.outputs == stored[cell.id] for cell in compared)
+
+
+def passes_on_avx2(nb: NotebookNode, runs: dict[str, NotebookNode]) -> bool:
+    """Return whether runs that agree are a comparison of the stored outputs with AVX2: `imitate` need not make it."""
+    return "avx2" in runs and is_from_here(nb, runs) and len(runs["avx2"].cells) == len(book.code_cells(nb))
 
 
 def knows_more(before: dict[str, Any], record: dict[str, Any]) -> list[str]:
     """Return the machines of the present record that a new one lacks, as long as the present one has all its cells."""
     missing = set(before.get("machines", lock.MACHINES_BEFORE if before else [])) - set(record["machines"])
-    return sorted(missing) if record.keys() <= before.keys() | {"machines", "on"} else []
+    return sorted(missing) if record.keys() <= before.keys() | {"machines", "on", "numbers"} else []
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -228,14 +292,20 @@ def main(arguments: list[str] | None = None) -> int:
         runs = runs_kept(nb, name)
         records = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         before = records.get(name, {})
-        about = {"machines": list(runs), "on": origin(nb, runs, before)}
+        on = machines.kind() if is_from_here(nb, runs) else before.get("on", machines.STORED_ON)
+        about = {"machines": list(runs), "on": on}
         record, others = compare(runs) if runs else ({}, [])  # which changes the runs
+        if runs:
+            record["numbers"], off = compare_numbers(numbers.of_the_run(nb), values_kept(nb, name))
+            others += off
         record |= about
         if lost := knows_more(before, record):
             faulty.append(f"not recorded, since the present record knows also {', '.join(lost)}: run it there, too")
         elif runs:
             records[name] = record
             file.write_text(json.dumps(records, indent=1, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
+        if passes_on_avx2(nb, runs) and not faulty + others:
+            imitate.remember({name: digest_of_all(nb)}, book.ROOT)
         print(f"measured on {', '.join(runs) or 'no machine'}", flush=True)
         wrong += [f"{name}: {fault}" for fault in faulty + others]
     for fault in wrong:

@@ -198,8 +198,21 @@ def check_features(name: str, tensor: Tensor, weight: Tensor, first: int = -1) -
         TypeError: It is no tensor, or not of the weights' type.
         ValueError: It has another number of features than the layer has inputs.
     """
-    check_dtype(name, tensor, weight)
-    features, inputs = tensor.shape[first:], weight.shape[1]
+    usual = (  # all that most calls pay for: they stand in every step of training
+        isinstance(tensor, Tensor)
+        and tensor.dtype == weight.dtype
+        and tensor.ndim >= 1
+        and (first == -1 or tensor.ndim == 2)
+        and tensor.shape[-1] == weight.shape[1]
+    )
+    if not usual:
+        check_dtype(name, tensor, weight)
+        _check_inputs(name, tensor, weight.shape[1], first)
+
+
+def _check_inputs(name: str, tensor: Tensor, inputs: int, first: int) -> None:
+    """Refuse another number of features, from the axis `first` on, than inputs."""
+    features = tensor.shape[first:]
     if not features or features.numel() != inputs:
         rule = "(batch, ...)" if first == 1 else "(..., inputs)"
         raise ValueError(

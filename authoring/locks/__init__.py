@@ -30,6 +30,7 @@ LOCKS = [
     "generated",
     "outputs",
     "numbers",
+    "half_widths",
     "claims",
     "equations",
     "notation",

@@ -190,21 +190,33 @@ compare({", ".join(rows)},)
     return subprocess.run(formatter, input=source, capture_output=True, check=True, encoding="utf-8").stdout.strip()
 
 
-def rewrite(nb: NotebookNode, root: Path = ROOT) -> list[str]:
-    """Write the cell that checks the numbers of a notebook, before its exercises; return what is wrong in its text.
+def examine_all(nb: NotebookNode, root: Path = ROOT) -> tuple[list[Mark], list[str]]:
+    """Examine the text of a notebook and its alt texts; quantities in words are left to the lock, which knows the page.
 
-    Quantities in words that no mark accounts for are left to the lock, which knows the page.
+    Returns: the numbers that its run must yield, and what is wrong.
     """
+    described = [template for template, _ in alts.templates(nb) if COMMENT.search(template)]
+    texts = [cell.source for cell in markdown_cells(nb)] + described
+    examined = [examine(text, root, finished=False) for text in texts]
+    return [mark for marks, _ in examined for mark in marks], [fault for _, wrong in examined for fault in wrong]
+
+
+def of_the_run(nb: NotebookNode, root: Path = ROOT) -> list[Mark]:
+    """Return the numbers in the text of a notebook, and in its alt texts, that its run must yield."""
+    return examine_all(nb, root)[0]
+
+
+def rewrite(nb: NotebookNode, root: Path = ROOT) -> list[str]:
+    """Write the cell that checks the numbers of a notebook, before its exercises; return what is wrong in its text."""
     cell = take(nb, "prose-check")
     alts.rewrite(nb)
-    texts = [(position, other.source) for position, other in enumerate(nb.cells) if other.cell_type == "markdown"]
-    described = [template for template, _ in alts.templates(nb) if COMMENT.search(template)]
-    examined = [examine(text, root, finished=False) for text in [text for _, text in texts] + described]
-    if marks := [mark for marked, _ in examined for mark in marked]:
-        exercises = [position for position, text in texts if re.search("^## Exercises", text, re.M)]
+    marks, wrong = examine_all(nb, root)
+    if marks:
+        headings = [n for n, other in enumerate(nb.cells) if other.cell_type == "markdown"]
+        exercises = [n for n in headings if re.search("^## Exercises", nb.cells[n].source, re.M)]
         cell.source, cell.metadata = cell_source(marks), {"tags": ["hide-input", "prose-check"]}
         nb.cells.insert([*exercises, len(nb.cells)][0], cell)
-    return [fault for _, wrong in examined for fault in wrong] + claims.rewrite(nb, root)
+    return wrong + claims.rewrite(nb, root)
 
 
 def faults(root: Path = ROOT) -> list[str]:

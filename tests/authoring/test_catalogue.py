@@ -31,6 +31,7 @@ PAGEWISE = {
     "generated",
     "outputs",
     "numbers",
+    "half_widths",
     "claims",
 }
 READERS = {"equations", "claims", "reference_tests", "listings"}  # read much Python, and change no tree

@@ -79,3 +79,31 @@ def test_a_notebook_and_its_text_agree_afterwards(tmp_path, capsys):
     assert any("Half: 50 %<!-- = 100 * x -->; 12.3 s<!--" in cell.source for cell in stored.cells)
     checks = [cell for cell in stored.cells if "prose-check" in cell.metadata.get("tags", [])]
     assert checks[0].outputs[0].text == "1 number in the text agrees with this run.\n"
+
+
+@pytest.mark.parametrize(
+    "mark, narrowed",
+    [
+        ("88.1 %<!-- = 100 * a ± 1 -->", "88.1 %<!-- = 100 * a ± 0.37 -->"),
+        ("88.1 %<!-- = 100 * a\n± 0.3 -->", None),
+        ("88.1 %<!-- = 100 * a -->", None),
+        ("3.0<!-- = b ± 1 -->", "3.0<!-- = b -->"),
+        ("1,200<!-- = b ± 99 -->", "1,200<!-- = b ± 50 -->"),
+        ("`2.5e-7`<!-- = b\n ± 1e-8 -->", "`2.5e-7`<!-- = b -->"),
+        ("half<!-- = b ± 0.1 -->", None),
+        ("12 s<!-- bench: fit_cpu['mlp']['seconds'] ± 3 -->", None),
+    ],
+)
+def test_half_widths_are_narrowed_to_what_was_measured(mark, narrowed):
+    text = f"It is {mark} of them."
+    assert renumber.narrow(text, {"100 * a": 0.125}) == text.replace(mark, narrowed or mark)
+
+
+def test_they_are_narrowed_only_where_something_was_measured(tmp_path):
+    nb = notebook("# A", "50 %<!-- = 100 * x ± 6 -->", code("x = 0.5"))
+    path = small_book(tmp_path, a=nb) / "book" / "a.ipynb"
+    assert renumber.main([str(path)], tmp_path) == 0
+    assert "50 %<!-- = 100 * x ± 6 -->" in [cell.source for cell in read(path).cells]
+    (tmp_path / "book" / "spread.json").write_text('{"book/a.ipynb": {"numbers": {"100 * x": 1.2}}}')
+    assert renumber.main([str(path)], tmp_path) == 0
+    assert "50 %<!-- = 100 * x ± 5 -->" in [cell.source for cell in read(path).cells]

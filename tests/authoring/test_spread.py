@@ -10,6 +10,8 @@ import pytest
 from nbformat.v4 import new_output
 
 from authoring import book, execute, machines, spread
+from authoring.build import digest
+from authoring.locks import numbers
 from authoring.locks.outputs import MACHINES_BEFORE, unfounded
 from authoring.machines import AVX2, MACHINES
 from tests.helpers.figures import WHITE, png
@@ -180,6 +182,53 @@ def test_moves_of_many_figures():
     assert spread.measure([run.cells[1] for run in nb.values()])[0]["moves"] == 3
 
 
+# --- the numbers of the text ------------------------------------------------------------------------------------------
+
+
+def compared(text, **values):
+    """Compare the marked numbers of a text with what expressions yield, on one machine after the other."""
+    marks, _ = numbers.examine(text)
+    names = list(MACHINES)[: len(next(iter(values.values())))]
+    return spread.compare_numbers(marks, {m: {e: v[n] for e, v in values.items()} for n, m in enumerate(names)})
+
+
+def test_spread_of_numbers_is_recorded_where_there_is_any():
+    text = "From 0.5<!-- = a --> to 88.1 %<!-- = b ± 0.5 -->, in half<!-- = c ± 0.1 --> of them."
+    assert compared(text, a=[0.5, 0.5], b=[88.12, 88.4101], c=[0.45, 0.55]) == ({"b": 0.30, "c": 0.1}, [])
+
+
+@pytest.mark.parametrize(
+    "text, values, advice",
+    [
+        ("88.1<!-- = a -->", [88.12, 88.41], "“88.1 ± 0.05” is off (native-2 88.41): write ± 0.31 up to 0.87"),
+        ("90<!-- = a ± 1 -->", [88.12, 88.12], "“90 ± 1” is off (native-1 88.12, native-2 88.12): write ± 1.9 up to 5"),
+        ("91.0<!-- = a ± 1 -->", [88.12, 88.12], "write the value of this machine"),
+        ("more than half<!-- is: a > 0.5 -->", [1.0, 0.0], "is off (native-2 0)"),
+    ],
+)
+def test_numbers_that_are_off(text, values, advice):
+    expression = "a > 0.5" if "is:" in text else "a"
+    (fault,) = compared(text, **{expression: values})[1]
+    assert advice in fault
+
+
+def test_a_number_without_a_value_is_named():
+    record, (fault,) = compared("88.1<!-- = a -->", a=[88.1, None])
+    assert record == {} and "“88.1” is newer than the run, or failed, on native-2" in fault
+
+
+def test_runs_print_the_values_of_marked_numbers(tmp_path):
+    """Where the text is compared with the run: after that, a solution may use the names again."""
+    nb = notebook("It is 3<!-- = a -->, or 4<!-- = b -->.", code("a = 3.01"), code("", tags=("prose-check",)))
+    nb.cells.append(code("a = 5"))
+    spread.ask_values(nb)
+    found = execute.execute(nb, tmp_path)
+    assert json.loads(found.cells[3].outputs[0].text) == {"a": 3.01, "b": None}
+    without = notebook("Words.", code("a = 3", tags=("prose-check",)))
+    spread.ask_values(without)
+    assert len(without.cells) == 2
+
+
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
@@ -221,6 +270,7 @@ def test_the_command_records_each_notebook_again(root, capsys):
         first: {**NONE, "absolute": 0.001, "relative": 0.002},
         second: {**NONE, "absolute": 7.0},
         "machines": list(MACHINES),
+        "numbers": {},
         "on": machines.STORED_ON,
     }
     other = root.path.with_name("b.ipynb")
@@ -289,6 +339,23 @@ def test_a_record_of_more_machines_is_kept(root, capsys):
     assert "not recorded, since the present record knows also avx2, native-2" in capsys.readouterr().err
     assert spread.main(["--machines", "native-2", "avx2", "--", str(root.path)]) == 0
     assert recorded(root)["machines"] == ["native-1", "native-2", "avx2", "sse41"]
+
+
+def test_a_notebook_without_faults_has_passed_as_avx2(root, monkeypatch):
+    """If its stored outputs are those of this machine; they were compared with those of the imitation."""
+    passed = root.path.with_name("imitated.json")
+    spread.main([str(root.path)])
+    assert not passed.exists()  # what is stored is something else
+    nb = book.read(root.path)
+    for cell, text in zip(nb.cells[1:], ("0.501", "2"), strict=True):
+        cell.outputs = [printed(text)]
+    nb.cells[2].metadata.tags = []
+    write(nb, root.path)
+    assert spread.main([str(root.path)]) == 1 and not passed.exists()
+    nb.cells[2].metadata.tags = ["tolerance-9"]
+    write(nb, root.path)
+    assert spread.main([str(root.path)]) == 0
+    assert json.loads(passed.read_text()) == {"book/a.ipynb": digest(nb, root.path.parents[1])}
 
 
 def test_where_the_stored_outputs_are_from(root, monkeypatch):

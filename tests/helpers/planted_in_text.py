@@ -53,6 +53,14 @@ def a_new_section_without_a_number_in_the_table(book):
     return ("book/faq/more: add its section number",)
 
 
+# --- half-widths ------------------------------------------------------------------------------------------------------
+
+
+plants("half_widths", "a half-width that allows anything")(
+    text(r"(\d)( %)?(<!-- = [^±>]*?)(?: ± [\d.]+)? -->", r"\1\2\3 ± 500 -->", "± 500” may be at most ±")
+)
+
+
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
 UNMARKED, WORDS = "a number must be marked", "a quantity in words must be marked"
