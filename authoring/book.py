@@ -9,6 +9,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,12 @@ PARSER = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin, double_
 # --- pages ------------------------------------------------------------------------------------------------------------
 
 
+parsed = cache(yaml.safe_load)  # of a text; many ask for the pages
+
+
 def pages(root: Path = ROOT) -> dict[str, tuple[Path, str]]:
     """Return the file and the section number of each page in _toc.yml, in its order ("" where it has no number)."""
-    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    toc = parsed((root / "_toc.yml").read_text(encoding="utf-8"))
     found: dict[str, tuple[Path, str]] = {}
 
     def visit(entries: list[dict[str, Any]], prefix: str, count: Iterator[int] | None) -> None:

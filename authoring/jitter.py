@@ -25,6 +25,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -49,12 +50,14 @@ FUNCTIONS = """
     elu elu_backward softplus softplus_backward log_sigmoid_forward log_sigmoid_backward logaddexp lgamma
     digamma
 """
-# For each type: the whole number of its size, that number's bits, those that tell an exact value, and an odd factor
-# near its size divided by the golden ratio, which spreads all bits to the top ones (Knuth's multiplicative hashing).
-BITS = {
-    torch.float32: (torch.int32, 32, 0xFF, 0x9E3779B1 - 2**32),
-    torch.float64: (torch.int64, 64, 0xFFFF, 0x9E3779B97F4A7C15 - 2**64),
+# For each type: the whole number of its size, without a sign; the bits that tell an exact value; all but the sign; the
+# smallest normal number; and an odd factor near its size divided by the golden ratio, which spreads all bits to the top
+# ones (Knuth's multiplicative hashing).
+BITS: dict[torch.dtype, tuple[Any, ...]] = {
+    torch.float32: tuple(map(np.uint32, (0xFF, 2**31 - 1, 1 << 23, 0x9E3779B1))),
+    torch.float64: tuple(map(np.uint64, (0xFFFF, 2**63 - 1, 1 << 52, 0x9E3779B97F4A7C15))),
 }
+CHUNK = 1 << 14  # numbers that fit into a cache
 LISTED = frozenset(SUMS.split()), frozenset(FUNCTIONS.split())
 modes: list["Jitter"] = []  # that are on until the process ends
 
@@ -75,26 +78,39 @@ def composite(func: Any) -> bool:
 
 @functools.cache
 def key(width: int, *parts: object) -> int:
-    """Return a whole number of so many bits, with a sign, made from parts that have a repr."""
+    """Return a whole number of so many bits, made from parts that have a repr."""
     digest = [zlib.crc32(repr((number, *parts)).encode()) for number in range(width // 32)]
-    return sum(part << 32 * place for place, part in enumerate(digest)) - 2 ** (width - 1)
+    return sum(part << 32 * place for place, part in enumerate(digest)) ^ 1 << width - 1
 
 
 def redraw(values: Tensor, *parts: object) -> None:
-    """Redraw the last two bits of floating-point numbers, in place, by a hash of each number and of the parts."""
-    whole, width, low, factor = BITS[values.dtype]
-    bits = values.view(whole)  # the same memory
-    drawn = (bits ^ key(width, *parts)).mul_(factor).bitwise_right_shift_(width - 2).bitwise_and_(3)
-    drawn.mul_((bits & low).ne_(0)).mul_(values.abs() >= torch.finfo(values.dtype).smallest_normal)
-    bits.bitwise_xor_(drawn)  # never leaves the lowest byte: no overflow, no new NaN
+    """Redraw the last two bits of floating-point numbers, in place, by a hash of each number and of the parts.
+
+    NumPy does that on the same memory: for small tensors in a third of PyTorch's time.
+    """
+    low, size, normal, factor = BITS[values.dtype]
+    whole = type(low)
+    width = 8 * whole().itemsize
+    own, top = whole(key(width, *parts)), whole(width - 2)
+    found = np.atleast_1d(values.detach().numpy().view(whole))
+    flat = found.reshape(-1) if found.flags.c_contiguous else found  # not a copy
+    for first in range(0, len(flat), CHUNK):
+        bits = flat[first : first + CHUNK]
+        drawn = bits ^ own
+        drawn *= factor
+        drawn >>= top
+        kept = (bits & low) == 0
+        kept |= (bits & size) < normal
+        np.copyto(drawn, 0, where=kept)
+        bits ^= drawn  # never leaves the lowest byte: no overflow, no new NaN
 
 
 def exact(values: object) -> bool:
     """Return whether a tensor holds none but values that are taken to be exact."""
     if not isinstance(values, Tensor) or values.dtype not in BITS:
         return True
-    whole, _, low, _ = BITS[values.dtype]
-    return not (values.view(whole) & low).any()
+    low, *_ = BITS[values.dtype]
+    return not (values.detach().numpy().view(type(low)) & low).any()
 
 
 class Jitter(TorchDispatchMode):

@@ -6,6 +6,7 @@ Before the fault, the same lock has nothing to say of the same pages.
 import ast
 import functools
 import json
+import os
 import shutil
 from collections import Counter
 
@@ -15,7 +16,7 @@ from authoring.book import PARSER, ROOT
 from authoring.definitions import fingerprint
 from authoring.locks import LOCKS, described, load
 from tests.helpers import planted_in_code, planted_in_runs, planted_in_text
-from tests.helpers.planted import FAULTS, Book, copy, put, shorten
+from tests.helpers.planted import FAULTS, Book, copy, put, restore, shorten
 
 FEWEST = 40
 FILES = [planted_in_text, planted_in_code]  # which fill FAULTS
@@ -71,11 +72,17 @@ def whole(tmp_path_factory):
     return copy(ROOT, tmp_path_factory.mktemp("whole") / "book", shutil.copy)
 
 
-@pytest.fixture
-def tree(whole, tmp_path):
+@pytest.fixture(scope="session")
+def harmed(whole, tmp_path_factory):
     """A copy of the copy, to be harmed."""
-    yield copy(whole, tmp_path / "book")
-    shutil.rmtree(tmp_path / "book")
+    return copy(whole, tmp_path_factory.mktemp("harmed") / "book")
+
+
+@pytest.fixture
+def tree(whole, harmed):
+    """The copy to be harmed, which is whole again afterwards."""
+    yield harmed
+    restore(whole, harmed)
 
 
 def leave(root, pages):
@@ -137,3 +144,19 @@ def test_readme_says_how_many_kinds_there_are():
 def test_a_kind_without_a_place_is_an_error(tree):
     with pytest.raises(LookupError, match="mend the catalogue: found no place to plant this in"):
         Book(tree).text("no such text", "")
+
+
+def test_a_copy_is_restored(tmp_path):
+    source, root = tmp_path / "source", tmp_path / "copy"
+    (source / "a").mkdir(parents=True)
+    for name in ("kept", "changed", "gone"):
+        put(source / "a" / name, name)
+    shutil.copytree(source, root, copy_function=os.link)
+    put(root / "a" / "changed", "otherwise")
+    (root / "a" / "gone").unlink()
+    put(root / "a" / "new", "new")
+    (root / "more").mkdir()
+    put(root / "more" / "new", "new")
+    restore(source, root)
+    assert {path.relative_to(root).as_posix() for path in root.rglob("*")} == {"a", "a/kept", "a/changed", "a/gone"}
+    assert all((root / "a" / name).samefile(source / "a" / name) for name in ("kept", "changed", "gone"))

@@ -46,6 +46,24 @@ def copy(source: Path, root: Path, copy_file: Callable[..., Any] = os.link) -> P
     return root
 
 
+def restore(source: Path, root: Path) -> None:
+    """Undo what was done to a copy of hard links: what is new goes; what is gone, or another file, is linked again."""
+    for folder, folders, names in os.walk(root):
+        beside = source / Path(folder).relative_to(root)
+        for name in names:
+            path, original = Path(folder, name), beside / name
+            if not (original.is_file() and path.samefile(original)):
+                path.unlink()
+        for name in {*os.listdir(beside)} - {*os.listdir(folder)}:
+            if (beside / name).is_file():
+                os.link(beside / name, Path(folder, name))
+            else:
+                shutil.copytree(beside / name, Path(folder, name), copy_function=os.link)
+        for name in [name for name in folders if not (beside / name).is_dir()]:
+            shutil.rmtree(Path(folder, name))
+            folders.remove(name)
+
+
 def shorten(root: Path, pages: Sequence[str]) -> None:
     """Leave only some pages in _toc.yml, for the locks that take one page after the other."""
     path = root / "_toc.yml"
