@@ -1,5 +1,6 @@
 """Measure what is missing of a script's results, and keep it with the command, the versions and a fingerprint.
 
+A file holds a checksum of its rows, so that a number that was changed by hand is noticed.
 A row is kept as long as the code that made it is the same (`authoring.definitions.fingerprint`); rows made by other
 code are dropped, and never passed off as new. Rows of one file are of one machine and one version of Python and torch:
 where these differ, nothing is measured until the file is removed.
@@ -7,6 +8,7 @@ where these differ, nothing is measured until the file is removed.
 
 import argparse
 import ast
+import hashlib
 import json
 import platform
 import time
@@ -62,8 +64,15 @@ def run(
         ordered = {name: kept[name] for name in rows if name in kept}
         RESULTS.mkdir(exist_ok=True)
         whole = RESULTS / f"{path.stem}.json.part"  # moved when it is complete, so that no row is lost
-        whole.write_text(json.dumps({"made": made, **ordered, **sum_up(ordered)}, indent=1) + "\n", encoding="utf-8")
+        all_rows = ordered | sum_up(ordered)
+        stored = {"made": made | {"rows": checksum(all_rows)}, **all_rows}
+        whole.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
         whole.replace(RESULTS / f"{path.stem}.json")
+
+
+def checksum(rows: Mapping[str, Any]) -> str:
+    """Return a checksum of results, by which a change by hand shows."""
+    return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _kept(name: str, made: dict[str, str]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Each source that a page or a docstring names has an entry in references.bib, and each entry is complete and cited.
 
 A page cites an entry by a link to one of its addresses, or by a number that comes `<!-- from: KEY -->`; a docstring by
-`Source: Author Year`.
+`Source: Author Year`. Under Sources, the words of the link are the title, or a part of it.
 """
 
 import re
@@ -24,6 +24,7 @@ FORMS = {
 }
 LICENCES = "https://creativecommons.org/licenses/"  # to name a licence is not to cite it
 FAMILY = r"[^\W\d_a-z][\w’'-]+(?: [^\W\d_a-z][\w’'-]+)*"
+LINK = re.compile(r"(?<!!)\[([^\[\]]*)\]\((https?://[^)\s]+(?:\([^)\s]*\)[^)\s]*)?)\)")
 CITED = re.compile(rf"(?<![\w-])({FAMILY}(?:(?:, {FAMILY})*,? and {FAMILY}| et al\.)?) ((?:1[89]|20)\d\d[a-z]?)\b")
 ASK = (
     "add it at the end of book/references.bib, with author, title, year, "
@@ -47,10 +48,28 @@ def misdated(text: str, known: list[Entry]) -> list[str]:
     """Return the links to a source whose words give another year than its entry."""
     years = {plain(address): entry.fields.get("year") for entry in known for address in entry.addresses}
     wrong = []
-    for words, address in re.findall(r"(?<!!)\[([^\[\]]*)\]\((https?://[^)\s]+(?:\([^)\s]*\)[^)\s]*)?)\)", text):
+    for words, address in LINK.findall(text):
         said, year = re.findall(r"\b(?:1[89]|20)\d\d\b", words), years.get(plain(address))
         if said and year and year not in said:
             wrong.append(f"“{words}” must say {year}, the year of its entry in book/references.bib")
+    return wrong
+
+
+def words_of(title: str) -> str:
+    """Return a title as its words: no marks of LaTeX or Markdown, no capitals, no punctuation."""
+    text = re.sub(r"\\mathrm|[{}$`_]", "", title).lower().replace(r"\times", " x ").replace("×", " x ")
+    words = re.findall(r"[^\W_]+", re.sub(r"(?<=\d)x(?=\d)", " x ", text))
+    return f" {' '.join(words)} "
+
+
+def misnamed(section: str, known: list[Entry]) -> list[str]:
+    """Return the links under Sources whose words are no part of the title of what they lead to."""
+    wrong = []
+    for words, address in LINK.findall(section):
+        cited = [entry for entry in known if plain(address) in map(plain, entry.addresses)]
+        titles = [entry.fields.get("title", "") for entry in cited]
+        if titles and not any(words_of(words) in words_of(title) for title in titles):
+            wrong.append(f"“{words}” must be the title in book/references.bib, or a part of it: {titles[0]}")
     return wrong
 
 
@@ -119,6 +138,7 @@ def faults(root: Path = ROOT) -> list[str]:
         unknown = [address for address in listed if plain(address) not in addresses]
         wrong += [f"{page}: names {address} under Sources: {ASK}" for address in unknown]
         wrong += [f"{page}: {fault}" for fault in misdated(text, known)]
+        wrong += [f"{page}: {fault}" for section in sections for fault in misnamed(section, known)]
     for name, families, year in named(root):
         if (count := len(meant(families, year, known))) != 1:
             wrong.append(f"{name}: names {families} {year}, which is {count} entries: {ASK}")

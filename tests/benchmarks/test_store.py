@@ -25,6 +25,13 @@ def test_results_are_made_from_the_sources_as_they_stand(path):
     assert made["made_from"] == fingerprint(script), f"{path.name} is stale: run `{made['command']}`"
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_results_are_as_they_were_measured(path):
+    rows = json.loads(path.read_text())
+    made = rows.pop("made")
+    assert made["rows"] == store.checksum(rows), f"{path.name} was changed by hand: run `{made['command']}`"
+
+
 # --- the function -----------------------------------------------------------------------------------------------------
 
 

@@ -30,6 +30,13 @@ plants("links", "a link to a chapter that is not there")(
 )
 plants("links", "an image that is not there")(text(END, ". ![Photo](photo.png) ", "not there", "photo.png"))
 
+plants("links", "a link to a heading")(
+    text(r"\]\(((?:\.\./\w+/)?[\w-]+\.ipynb)\)", r"](\1#Exercises)", "a link to a heading works in", "#Exercises")
+)
+
+plants("openers", "a map without one of its chapters")(
+    file(f"{OPENER}.md", r'<a href="backpropagation.html">', "<a>", "must lead to book/algorithms/backpropagation")
+)
 plants("openers", "a second heading in an opener")(file(f"{OPENER}.md", r"\Z", "\n## More\n", OPENER, "h1, h2"))
 plants("openers", "an opener without a title")(file(f"{OPENER}.md", r"^# .*\n", "", OPENER, "got none"))
 
@@ -215,6 +222,16 @@ def bullet(sentence: str, *says: str):
 
 
 plants("claims", "a thing to remember without a claim")(text(IN_BULLET, r"\1", "must carry a claim", least=2))
+
+
+@plants("claims")
+def a_chapter_set_back_to_the_first_edition(book):
+    def harm(nb):
+        return nb.metadata.dlbook.update(edition=1) is None
+
+    return book.chapter(harm, least=2), "must stay in edition 2"
+
+
 plants("claims", "a comparison in In short without a claim")(
     text(
         r"(\*\*In short\.\*\*) ",
@@ -393,6 +410,14 @@ plants("references", "a key twice")(
 plants("references", "a link under Sources without an entry")(
     text(r"^(## Sources\n)", r"\1\n- N. Body, [A](https://example.org/a), 1900.\n", "https://example.org/a", "Sources")
 )
+plants("references", "a source of another title")(
+    text(
+        r"(^## Sources\n(?:.*\n)*?.*[A-Z]\. [A-Z]\w+, \[)\w+",
+        r"\1Brief",
+        "must be the title in book/references.bib",
+        "Brief",
+    )
+)
 plants("references", "a source of another year")(
     text(
         r"\[([^\]\n]*) (?:19|20)\d\d\](?=\(https://(?:doi|arxiv)\.org)",
@@ -427,6 +452,12 @@ plants("README", "a lock that README does not list")(file("README.md", r"^\d+\. 
 plants("README", "another number of kinds in README")(
     file("README.md", r"\d+ kinds of faults", "5 kinds of faults", "README.md")
 )
+
+
+@plants("results")
+def a_result_changed_by_hand(book):
+    book.file("benchmarks/results/attention.json", r"(: \d+)(\d,?)$", r"\g<1>7\2")
+    return ("attention.json was changed by hand",)
 
 
 @plants("results")

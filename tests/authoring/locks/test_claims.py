@@ -6,7 +6,7 @@ import sys
 import pytest
 from nbclient.exceptions import CellExecutionError
 
-from authoring.book import read
+from authoring.book import chapters, read
 from authoring.build import build, prepare
 from authoring.locks import claims
 from authoring.locks.claims import Run, examine, faults, needs, split
@@ -347,3 +347,7 @@ def test_the_text_view_shows_the_edition_and_keeps_the_claims(root):
     assert from_text(text, stored, root)[0].metadata.dlbook.edition == 2
     first = from_text(text.replace("edition: 2", "edition: 1"), stored, root)[0]
     assert "check_claims" not in "".join(cell.source for cell in first.cells)
+
+
+def test_the_chapters_of_the_second_edition():
+    assert {page for page, nb in chapters() if claims.edition(nb) > 1} == claims.SECOND

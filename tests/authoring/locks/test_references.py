@@ -2,7 +2,8 @@
 
 import pytest
 
-from authoring.locks.references import CITED, citations, faults, plain
+from authoring.bibliography import Entry
+from authoring.locks.references import CITED, citations, faults, misnamed, plain
 from tests.authoring.conftest import BIB, CHAPTER, chapter
 from tests.helpers.notebooks import small_book
 
@@ -133,3 +134,24 @@ def test_what_a_docstring_cites(text, found):
 )
 def test_addresses_of_one_source(one, other):
     assert plain(one) == plain(other)
+
+
+@pytest.mark.parametrize(
+    "words, title, right",
+    [
+        ("Attention is all you need", "Attention is {All} you need?", True),
+        ("Fashion-MNIST", "Fashion-{MNIST}: a novel image dataset", True),
+        ("Classifying names with an RNN", "NLP from scratch: classifying names with an {RNN}", True),
+        (r"An image is worth $16 \times 16$ words", "An image is worth 16 × 16 words: Transformers", True),
+        ("An image is worth `16x16` words", "An image is worth 16 × 16 words: Transformers", True),
+        (r"Beijing's $\mathrm{PM}_{2.5}$ pollution", "Assessing Beijing's PM2.5 pollution", True),
+        ("Trees on tabular data", "Trees on typical tabular data", False),
+        ("Attention is all you", "Attention is all your need", False),
+        ("their tutorial", "NLP from scratch", False),
+    ],
+)
+def test_the_words_of_a_link_under_sources_are_its_title(words, title, right):
+    known = [Entry("a2017", {"title": title, "url": "https://example.org/a"}, [], [])]
+    found = misnamed(f"- A. Author, [{words}](https://example.org/a), 2017.", known)
+    fault = f"“{words}” must be the title in book/references.bib, or a part of it: {title}"
+    assert found == ([] if right else [fault])
