@@ -1,0 +1,1 @@
+"""Practice: what is done with a trained model, whatever its kind."""

@@ -1,0 +1,353 @@
+"""Attribution: how much each input contributed to a model's score of a class.
+
+Each method takes any model that maps a batch of examples to logits, each example by
+itself: batch normalisation must be in evaluation mode. Where inputs are token numbers,
+pass the part of the model behind the embedding, and the embedded tokens as x.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int, Int64
+from torch import Tensor, nn
+
+from dlbook._check import (
+    check_floating,
+    check_integer,
+    check_same_shape,
+    check_shape,
+    check_whole,
+)
+
+Model = Callable[[Tensor], Tensor]
+
+
+def saliency(
+    model: Model, x: Float[Tensor, "batch *features"], target: Int64[Tensor, " batch"]
+) -> Float[Tensor, "batch *features"]:
+    """Return the gradient of the target's logit with respect to the input.
+
+    Saliency maps show its absolute value; times the input it attributes the logit of a
+    linear model exactly.
+
+    Args:
+        model: maps a batch to logits, (batch, classes).
+        x: the examples.
+        target: the class of each example whose logit is explained.
+
+    Raises:
+        TypeError: x is not floating point, or target holds no integers.
+        ValueError: The shapes do not fit, or a target is no class.
+
+    Source: Simonyan et al. 2013.
+    """
+    check_floating(x=x)
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(_logits(model, x, target).sum(), x)
+    return gradient
+
+
+def gradient_times_input(
+    model: Model, x: Float[Tensor, "batch *features"], target: Int64[Tensor, " batch"]
+) -> Float[Tensor, "batch *features"]:
+    """Return gradient × input: the first-order contribution of each input.
+
+    Args:
+        model: maps a batch to logits, (batch, classes).
+        x: the examples.
+        target: the class of each example whose logit is explained.
+
+    Raises:
+        TypeError: x is not floating point, or target holds no integers.
+        ValueError: The shapes do not fit, or a target is no class.
+
+    Source: Shrikumar et al. 2017.
+    """
+    return x.detach() * saliency(model, x, target)
+
+
+def integrated_gradients(
+    model: Model,
+    x: Float[Tensor, "batch *features"],
+    target: Int64[Tensor, " batch"],
+    baseline: Float[Tensor, "batch *features"] | None = None,
+    n_steps: int = 50,
+) -> Float[Tensor, "batch *features"]:
+    """Return integrated gradients: the mean gradient on the way from a baseline to x.
+
+    It is taken at the middles of `n_steps` equal parts of the way, times the way. The
+    attributions of an example add up to the difference between its logit and that of
+    the baseline (completeness), but for the error of the sum.
+
+    Args:
+        model: maps a batch to logits, (batch, classes).
+        x: the examples.
+        target: the class of each example whose logit is explained.
+        baseline: where the way begins; zeros, if None.
+        n_steps: how many gradients are averaged.
+
+    Raises:
+        TypeError: x or baseline is not floating point, target holds no integers, or
+            n_steps is no whole number.
+        ValueError: The shapes do not fit, a target is no class, or n_steps is below 1.
+
+    Source: Sundararajan et al. 2017.
+    """
+    check_whole(1, n_steps=n_steps)
+    check_floating(x=x)
+    x = x.detach()
+    baseline = torch.zeros_like(x) if baseline is None else baseline
+    check_same_shape(x=x, baseline=baseline)
+    check_floating(baseline=baseline)
+    total = torch.zeros_like(x)
+    for step in range(n_steps):
+        fraction = (step + 0.5) / n_steps
+        total += saliency(model, baseline + fraction * (x - baseline), target)
+    return (x - baseline) * total / n_steps
+
+
+def smooth_grad(
+    model: Model,
+    x: Float[Tensor, "batch *features"],
+    target: Int64[Tensor, " batch"],
+    std: float,
+    n_samples: int = 25,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "batch *features"]:
+    """Return SmoothGrad: the mean gradient over noisy copies of the input.
+
+    Args:
+        model: maps a batch to logits, (batch, classes).
+        x: the examples.
+        target: the class of each example whose logit is explained.
+        std: the standard deviation of the Gaussian noise, in the input's unit.
+        n_samples: how many copies are averaged.
+        generator: of the noise, on the device of x; PyTorch's own, if None.
+
+    Raises:
+        TypeError: x is not floating point, target holds no integers, or n_samples is no
+            whole number.
+        ValueError: The shapes do not fit, a target is no class, std is negative, or
+            n_samples is below 1.
+
+    Source: Smilkov et al. 2017.
+    """
+    check_whole(1, n_samples=n_samples)
+    check_floating(x=x)
+    x = x.detach()
+    if not std >= 0:
+        raise ValueError(f"std must be at least 0: got {std}")
+    total = torch.zeros_like(x)
+    for _ in range(n_samples):
+        noise = torch.empty_like(x).normal_(generator=generator)
+        total += saliency(model, x + std * noise, target)
+    return total / n_samples
+
+
+def grad_cam(
+    model: nn.Module,
+    layer: nn.Module,
+    x: Float[Tensor, "batch *features"],
+    target: Int64[Tensor, " batch"],
+) -> Float[Tensor, "batch height width"]:
+    """Return the Grad-CAM heat map of a convolutional layer.
+
+    Each channel of the layer's output is weighted by the mean of the logit's gradient
+    over its places; of the weighted sum, negative values are cut off.
+
+    Args:
+        model: maps a batch to logits, (batch, classes), through the layer.
+        layer: one of its layers, whose output is (batch, channels, height, width).
+        x: the examples.
+        target: the class of each example whose logit is explained.
+
+    Returns:
+        The map, as large as the layer's output.
+
+    Raises:
+        TypeError: x is not floating point, or target holds no integers.
+        ValueError: The shapes do not fit, a target is no class, or the model did not
+            call the layer exactly once.
+
+    Source: Selvaraju et al. 2017.
+    """
+    check_floating(x=x)
+    outputs: list[Tensor] = []
+    handle = layer.register_forward_hook(lambda *called: outputs.append(called[-1]))
+    try:
+        with torch.enable_grad():
+            logit = _logits(model, x.detach().requires_grad_(), target).sum()
+    finally:
+        handle.remove()
+    if len(outputs) != 1:
+        raise ValueError(f"layer must be called once: got {len(outputs)} calls")
+    (a,) = outputs
+    check_shape("the output of layer", a, len(x), "channels", "height", "width")
+    (gradient,) = torch.autograd.grad(logit, a)
+    weight = gradient.mean((2, 3), keepdim=True)  # (batch, channels, 1, 1)
+    return (weight * a.detach()).sum(1).relu()
+
+
+@torch.no_grad()
+def occlusion(
+    model: Model,
+    x: Float[Tensor, "batch channels height width"],
+    target: Int64[Tensor, " batch"],
+    window: int,
+    stride: int = 1,
+    fill: float = 0.0,
+) -> Float[Tensor, "batch height width"]:
+    """Return by how much the logit falls when a square window is covered.
+
+    The window moves over the image; each pixel gets the mean over the windows that
+    covered it. Windows at the lower and right edge are cut off, so that each pixel is
+    covered.
+
+    Args:
+        model: maps a batch to logits, (batch, classes).
+        x: the images.
+        target: the class of each example whose logit is explained.
+        window: its height and width in pixels.
+        stride: by how many pixels it moves, at most its size.
+        fill: the value that covers.
+
+    Raises:
+        TypeError: x is not floating point, target holds no integers, or window or
+            stride is no whole number.
+        ValueError: The shapes do not fit, a target is no class, or stride is not from 1
+            to window.
+
+    Source: Zeiler and Fergus 2014.
+    """
+    check_whole(1, window=window, stride=stride)
+    if stride > window:
+        raise ValueError(f"stride must be at most window = {window}: got {stride}")
+    check_floating(x=x)
+    check_shape("x", x, "batch", "channels", "height", "width")
+    height, width = x.shape[2:]
+    before = _logits(model, x, target)  # (batch,)
+    total = torch.zeros_like(x[:, 0])  # (batch, height, width)
+    covered = torch.zeros_like(total[:1])
+    for top in _starts(height, window, stride):
+        for left in _starts(width, window, stride):
+            here = (..., slice(top, top + window), slice(left, left + window))
+            hidden = x.clone()
+            hidden[here] = fill
+            fall = before - _logits(model, hidden, target)
+            total[here] += fall[:, None, None]
+            covered[here] += 1
+    return total / covered
+
+
+def permutation_importance(
+    metric: Callable[[Tensor], float],
+    x: Float[Tensor, "examples features"],
+    permutations: Int[Tensor, "repeats examples"],
+) -> Float[Tensor, "features repeats"]:
+    """Return by how much a metric falls when one feature is permuted over the examples.
+
+    Args:
+        metric: how good the predictions for some inputs are, higher is better: it knows
+            the model and the answers.
+        x: the inputs, one example a row.
+        permutations: the order of the examples in each repetition, such as
+            `torch.rand(repeats, examples).argsort()`; the same for each feature.
+
+    Returns:
+        The fall for each feature and repetition, in float64.
+
+    Raises:
+        TypeError: x is not floating point, or permutations holds no integers.
+        ValueError: The shapes do not fit, or a row of permutations is none.
+
+    Source: Breiman 2001; Fisher et al. 2019.
+    """
+    check_floating(x=x)
+    check_shape("x", x, "examples", "features")
+    check_integer(permutations=permutations)
+    check_shape("permutations", permutations, "repeats", len(x))
+    everyone = torch.arange(len(x), device=permutations.device)
+    if not (permutations.sort().values == everyone).all():
+        raise ValueError("permutations must hold each row of x once in each repetition")
+    before = float(metric(x))
+    falls = torch.zeros(x.shape[1], len(permutations), dtype=torch.float64)
+    for feature in range(x.shape[1]):
+        for repeat, order in enumerate(permutations):
+            shuffled = x.clone()
+            shuffled[:, feature] = x[order, feature]
+            falls[feature, repeat] = before - float(metric(shuffled))
+    return falls
+
+
+@torch.no_grad()
+def deletion_curve(
+    model: Model,
+    x: Float[Tensor, "batch *features"],
+    target: Int64[Tensor, " batch"],
+    attribution: Float[Tensor, "batch *features"],
+    baseline: Float[Tensor, "batch *features"],
+    n_steps: int = 20,
+) -> Float[Tensor, "batch points"]:
+    """Return the target's probability as the inputs are replaced, largest first.
+
+    A faithful attribution makes it fall fast. With x and baseline exchanged this is the
+    insertion curve, which a faithful attribution makes rise fast.
+
+    Args:
+        model: maps a batch to logits, (batch, classes).
+        x: the examples.
+        target: the class of each example whose probability is followed.
+        attribution: of each input; equal ones are replaced in their order.
+        baseline: what inputs are replaced by.
+        n_steps: in how many steps all are replaced, as equal as whole numbers can be.
+
+    Returns:
+        The probabilities with nothing replaced, after each step, and with all replaced.
+
+    Raises:
+        TypeError: x is not floating point, target holds no integers, or n_steps is no
+            whole number.
+        ValueError: The shapes do not fit, a target is no class, or n_steps is not from
+            1 to the number of features.
+
+    Source: Petsiuk et al. 2018.
+    """
+    check_floating(x=x)
+    check_same_shape(x=x, attribution=attribution, baseline=baseline)
+    check_whole(1, n_steps=n_steps)
+    flat, other = x.flatten(1), baseline.flatten(1)
+    features = flat.shape[1]
+    if n_steps > features:
+        raise ValueError(f"n_steps must be at most {features}: got {n_steps}")
+    order = attribution.flatten(1).argsort(dim=1, descending=True, stable=True)
+    rank = order.argsort(dim=1)  # 0 for the largest
+    curve = []
+    for step in range(n_steps + 1):
+        replaced = rank < round(step * features / n_steps)
+        mixed = torch.where(replaced, other, flat).view_as(x)
+        probability = _all_logits(model, mixed, target).softmax(1)
+        curve.append(probability.gather(1, target[:, None])[:, 0])
+    return torch.stack(curve, 1)
+
+
+def _all_logits(model: Model, x: Tensor, target: Tensor) -> Tensor:
+    """Return the logits, after a look at their shape and at the targets."""
+    check_integer(target=target)
+    check_shape("target", target, len(x))
+    logits = model(x)
+    check_shape("the model's output", logits, len(x), "classes")
+    if target.is_cpu and ((target < 0) | (target >= logits.shape[1])).any():
+        rule = f"target must lie between 0 and classes - 1 = {logits.shape[1] - 1}"
+        raise ValueError(f"{rule}: got {target.min()} to {target.max()}")
+    return logits
+
+
+def _logits(model: Model, x: Tensor, target: Tensor) -> Tensor:
+    """Return the logit of each example's target."""
+    return _all_logits(model, x, target).gather(1, target[:, None])[:, 0]
+
+
+def _starts(length: int, window: int, stride: int) -> range:
+    """Return where windows begin, until the last reaches the edge."""
+    return range(0, max(length - window + stride, 1), stride)
