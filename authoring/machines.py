@@ -67,6 +67,7 @@ MACHINES = {
 TESTED = {name: MACHINES[name] for name in ("native-1", "native-2", "avx2", "sse41")} | {
     f"jitter-{seed}": threads(1) | jitter(seed) for seed in (3, 4)
 }
+ALL = MACHINES | TESTED
 
 STORED_ON = "x86_64 AVX512"  # what made the outputs of notebooks whose record names no machine
 

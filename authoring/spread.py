@@ -21,7 +21,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import ROUND_CEILING, Context, Decimal
 from pathlib import Path
@@ -50,7 +50,7 @@ def digest(nb: NotebookNode, machine: str, root: Path) -> str:
     """Return a fingerprint of all that a run on a machine is made from; tags that tolerate change nothing in it."""
     cells = [cell for cell in book.code_cells(nb) if not MADE & set(book.tags(cell))]
     codes = [cell.source for cell in cells if "raises-exception" not in book.tags(cell)]
-    variables = {name: text for name, text in machines.MACHINES[machine].items() if name != "PYTHONSTARTUP"}
+    variables = {name: text for name, text in machines.ALL[machine].items() if name != "PYTHONSTARTUP"}
     program = Path(__file__).with_name("jitter.py").read_text(encoding="utf-8")
     rounding = ast.dump(ast.parse(program)) if machines.SEED in variables else ""
     whole = json.dumps([[cell.source for cell in cells], uses(codes, root), sorted(variables.items()), rounding])
@@ -89,7 +89,7 @@ def run(nb: NotebookNode, name: str, machine: str) -> float:
     for cell in book.code_cells(fresh):
         cell.metadata.tags = [*book.tags(cell), "raises-exception"]  # where it fails is a result, too
     folder = (book.ROOT / name).parent
-    fresh = execute.normalise(execute.execute(fresh, folder, machines.MACHINES[machine]))
+    fresh = execute.normalise(execute.execute(fresh, folder, machines.ALL[machine]))
     seconds = round(time.perf_counter() - start, 1)
     asked = book.take(fresh, VALUES)
     values = json.loads(asked.outputs[0].text) if asked.outputs else {}
@@ -112,25 +112,25 @@ def run_missing(nb: NotebookNode, name: str, names: Iterable[str], jobs: int = 1
         return ""
 
     waiting = [machine for machine in names if not kept(nb, name, machine).is_file()]
-    alone = [machine for machine in waiting if machines.MACHINES[machine]["OMP_NUM_THREADS"] != "1"]
+    alone = [machine for machine in waiting if machines.ALL[machine]["OMP_NUM_THREADS"] != "1"]
     with ThreadPoolExecutor(jobs) as pool:
         found = list(pool.map(attempt, [machine for machine in waiting if machine not in alone]))
     return [fault for fault in found + [attempt(machine) for machine in alone] if fault]
 
 
-def values_kept(nb: NotebookNode, name: str) -> dict[str, dict[str, float | None]]:
-    """Return the values of a notebook's marked numbers, by expression, on each machine that ran it."""
-    files = {machine: kept(nb, name, machine) for machine in machines.MACHINES}
+def values_kept(nb: NotebookNode, name: str, names: Iterable[str]) -> dict[str, dict[str, float | None]]:
+    """Return the values of a notebook's marked numbers, by expression, on each of these machines that ran it."""
+    files = {machine: kept(nb, name, machine) for machine in names}
     texts = {machine: file.read_text(encoding="utf-8") for machine, file in files.items() if file.is_file()}
     return {machine: json.loads(text)["values"] for machine, text in texts.items()}
 
 
-def runs_kept(nb: NotebookNode, name: str) -> dict[str, NotebookNode]:
-    """Return the code cells of a notebook, with its present tags, as each machine ran them.
+def runs_kept(nb: NotebookNode, name: str, names: Iterable[str]) -> dict[str, NotebookNode]:
+    """Return the code cells of a notebook, with its present tags, as each of these machines ran them.
 
     A generated cell that is newer than one of the runs is left out.
     """
-    files = {machine: kept(nb, name, machine) for machine in machines.MACHINES}
+    files = {machine: kept(nb, name, machine) for machine in names}
     texts = {machine: file.read_text(encoding="utf-8") for machine, file in files.items() if file.is_file()}
     outputs = {machine: json.loads(text)["outputs"] for machine, text in texts.items()}
     found = {}
@@ -183,8 +183,8 @@ def failures(cells: dict[str, NotebookNode]) -> list[str]:
     ]
 
 
-def compare(runs: dict[str, NotebookNode]) -> tuple[dict[str, Any], list[str]]:
-    """Return the record of a notebook that ran on several machines, and what is wrong; print what was measured."""
+def compare(runs: dict[str, NotebookNode], show: Callable[..., None] = print) -> tuple[dict[str, Any], list[str]]:
+    """Return the record of a notebook that ran on several machines, and what is wrong; show what was measured."""
     record, wrong = {}, []
     for column in zip(*(run.cells for run in runs.values()), strict=True):
         cells, first = dict(zip(runs, column, strict=True)), column[0]
@@ -202,7 +202,7 @@ def compare(runs: dict[str, NotebookNode]) -> tuple[dict[str, Any], list[str]]:
         spread, lines = measure(column)
         if lock.kind(first) == "toleranced" or any(spread.values()):
             record[first.id] = spread
-            print(f"{name} declares {tags}: {spread}", *lines, sep="\n    ")
+            show(f"{name} declares {tags}: {spread}", *lines, sep="\n    ")
         for cell in column:  # as the lock does where the first are stored; what remains is too far off
             lock.settle(first.outputs, cell.outputs, lock.limits(tags))
         if others := [machine for machine, cell in cells.items() if cell.outputs != first.outputs]:
@@ -295,14 +295,14 @@ def main(arguments: list[str] | None = None) -> int:
         nb = book.read(path)
         book.identify(nb)
         faulty = run_missing(nb, name, options.machines, options.jobs)
-        runs = runs_kept(nb, name)
+        runs = runs_kept(nb, name, machines.MACHINES)
         records = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         before = records.get(name, {})
         on = machines.kind() if is_from_here(nb, runs) else before.get("on", machines.STORED_ON)
         about = {"machines": list(runs), "on": on}
         record, others = compare(runs) if runs else ({}, [])  # which changes the runs
         if runs:
-            record["numbers"], off = compare_numbers(numbers.of_the_run(nb), values_kept(nb, name))
+            record["numbers"], off = compare_numbers(numbers.of_the_run(nb), values_kept(nb, name, machines.MACHINES))
             others += off
         record |= about
         if lost := knows_more(before, record):
