@@ -19,6 +19,7 @@ from dlbook.blocks import (
     Decoder,
     Encoder,
     KVCache,
+    LayerNorm,
     _cached_length,
 )
 from dlbook.masks import padding_mask
@@ -332,6 +333,72 @@ class TextClassifier(nn.Module):
         x = self.encoder(self.embedding(tokens), mask)  # (batch, length, dim)
         real = mask[:, 0, 0, :, None]  # (batch, length, 1)
         return self.output((x * real).sum(1) / real.sum(1).clamp(min=1))
+
+
+class SentenceEncoder(nn.Module):
+    """BERT's encoder with mean pooling: a text becomes one vector of norm 1.
+
+    The encoder is encoder-only, post-norm, with learnt positions and GELU. The inner
+    product of two vectors is the cosine similarity of the texts.
+
+    Source: Devlin et al. 2019; Reimers and Gurevych 2019, section 3.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        dim: int,
+        heads: int,
+        layers: int,
+        max_length: int,
+        pad: int = 0,
+        dropout: float = 0.0,
+        fused: bool = False,
+    ):
+        """Create the layers.
+
+        Args:
+            vocab_size: number of tokens.
+            dim: numbers in a position; feed-forward networks have 4 dim units.
+            heads: number of heads in each block.
+            layers: number of blocks.
+            max_length: the longest text.
+            pad: the token that fills short texts.
+            dropout, fused: as in `GPT`.
+
+        Raises:
+            ValueError: A size is less than 1, or `dim` is no multiple of `heads`.
+        """
+        super().__init__()
+        settings = BlockSettings(norm_first=False, dropout=dropout, fused=fused)
+        self.embedding = TokenEmbedding(vocab_size, dim, max_length)
+        self.norm = nn.LayerNorm(dim) if fused else LayerNorm(dim)
+        self.encoder = Encoder(layers, dim, heads, settings)
+        self.pad = pad
+        gpt_init_(self)  # BERT's is the same but for the last layers of each block
+        for module in self.modules():
+            if isinstance(module, (LayerNorm, nn.LayerNorm)):
+                module.eps = 1e-12  # as BERT has it
+
+    def forward(
+        self, tokens: Int[Tensor, "batch length"]
+    ) -> Float[Tensor, "batch dim"]:
+        """Return a vector of norm 1 for each text; that of a text of padding is zero.
+
+        Args:
+            tokens: of any integer type, filled up with `pad`.
+
+        Raises:
+            TypeError: `tokens` holds no integers.
+            ValueError: `tokens` does not have the shape (batch, length) or no length,
+                is longer than `max_length`, or, on the CPU, has one out of range.
+        """
+        _check_not_empty("tokens", tokens)
+        mask = padding_mask(tokens, self.pad)
+        x = self.encoder(self.norm(self.embedding(tokens)), mask)
+        real = mask[:, 0, 0, :, None]  # (batch, length, 1)
+        # The norm takes out the number of tokens, by which a mean would be divided
+        return F.normalize((x * real).sum(1), dim=1)
 
 
 def _check_token(token: Tensor, kv_cache: KVCache) -> None:
