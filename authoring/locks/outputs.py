@@ -6,7 +6,8 @@ Tags on a code cell:
     accuracy-of-10000    decimals are accuracies over 10,000 examples and may differ by two of them
     pixels-15            figures may differ by 15 (of 255) in their worst patch, instead of 5
     moves-2              what figures show may lie 2 pixels elsewhere
-    sample               not compared; the next code cell asserts a property of what came out
+    sample               not compared; the next code cell asserts a property of what came out, or, of a figure, its
+                         alternative text says a number that is compared with the run
     nbval-ignore-output  not compared: times and memory
 A number needs to meet one of the tolerances declared. Without any, numbers must be equal.
 
@@ -251,8 +252,13 @@ def states_property(tree: ast.AST, functions: dict[str, ast.FunctionDef], seen: 
     return False
 
 
+OF_THE_RUN = re.compile(r"<!--\s*(=|is:(?!\s*bench:))")  # a mark that `numbers` compares
+
+
 def sample_is_tested(cells: list[NotebookNode], number: int) -> bool:
-    """Return whether the code cell after a sample states a property of it."""
+    """Return whether the code cell after a sample states a property of it, or its alternative text one of the run."""
+    if OF_THE_RUN.search(cells[number].metadata.get("mystnb", {}).get("alt_from", "")):
+        return True
     trees = [parse(cell.source) for cell in cells[: number + 2]]
     functions = {node.name: node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     return len(trees) == number + 2 and states_property(trees[-1], functions)
@@ -272,7 +278,7 @@ def unclear(cells: list[NotebookNode]) -> list[str]:
         if "sample" in tags(cell) and not sample_is_tested(cells, number):
             found.append(
                 f"{where}: it is tagged `sample`, so its output is not compared: assert a property of it "
-                "(a length, an alphabet, a score above the baseline) in the next code cell"
+                "(a length, an alphabet, a score above the baseline) in the next code cell, or of a figure in its alt_from"
             )
     return found
 

@@ -230,6 +230,24 @@ def test_planted_declarations(tmp_path, tag, fault):
     assert found.startswith(fault)
 
 
+@pytest.mark.parametrize(
+    "alt, is_tested",
+    [
+        ("It falls to 28<!-- = low ± 3 -->.", True),
+        ("It falls by more than half<!-- is: low < 0.5 * high -->.", True),
+        ("It falls.", False),
+        ("In the paper it falls to 28<!-- from: he2016 -->.", False),
+        ("Elsewhere by more than half<!-- is: bench: fall[0] > 0.5 -->.", False),
+    ],
+)
+def test_a_figure_may_be_tested_by_its_alternative_text(tmp_path, alt, is_tested):
+    """Which is compared with the run like all text; what is compared with something else proves nothing."""
+    sample = code("print(x)", printed("0.12345"), tags=("sample",))
+    sample.metadata["mystnb"] = {"alt_from": alt}
+    found = faults(book_of(tmp_path, EXACT, sample, record=MEASURED))
+    assert is_tested == (found == []) and all("it is tagged `sample`" in fault for fault in found)
+
+
 def test_planted_lack_of_exact_cells(tmp_path):
     wide = [code(f"print({n})", printed("0.12345"), tags=("tolerance-0.003",)) for n in (1, 2)]
     root = book_of(tmp_path, EXACT, *wide, record=MEASURED)
