@@ -278,7 +278,7 @@ def unclear(cells: list[NotebookNode]) -> list[str]:
         if "sample" in tags(cell) and not sample_is_tested(cells, number):
             found.append(
                 f"{where}: it is tagged `sample`, so its output is not compared: assert a property of it "
-                "(a length, an alphabet, a score above the baseline) in the next code cell, or of a figure in its alt_from"
+                "(a length, an alphabet, a score above the baseline) in the next code cell, or in a figure's alt_from"
             )
     return found
 
