@@ -4,18 +4,21 @@
     python -m authoring.imitate --all                  all, as every week and before a release
     python -m authoring.imitate --machine sse41 …      as another machine: these notebooks, or all; nothing is recorded
 
-A notebook has changed if its code cells have, or what they use of the package.
+A notebook has changed if its code cells have, their tags, or what they use of the package.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-from authoring.book import ROOT, notebooks, read
-from authoring.build import digest
+from nbformat import NotebookNode
+
+from authoring.book import ROOT, code_cells, notebooks, read, tags
+from authoring.definitions import uses
 from authoring.locks import outputs as lock
 from authoring.machines import AVX2, TESTED
 
@@ -25,9 +28,17 @@ TWO = ["-n", "2", "--dist", "loadfile"]
 OTHERS = [name for name in TESTED if not name.startswith("native")]
 
 
+def fingerprint(nb: NotebookNode, root: Path = ROOT) -> str:
+    """Return a fingerprint of what the outputs of a notebook are made from, and of how they are compared."""
+    cells = [cell for cell in code_cells(nb) if "setup" not in tags(cell)]
+    codes = [cell.source for cell in cells if "raises-exception" not in tags(cell)]
+    whole = json.dumps([[[cell.source, sorted(tags(cell))] for cell in cells], uses(codes, root)])
+    return hashlib.sha256(whole.encode()).hexdigest()[:16]
+
+
 def fingerprints(root: Path = ROOT) -> dict[str, str]:
-    """Return a fingerprint of what the outputs of each notebook are made from."""
-    return {path.relative_to(root).as_posix(): digest(read(path), root) for path in notebooks(root)}
+    """Return the fingerprint of each notebook, by its name."""
+    return {path.relative_to(root).as_posix(): fingerprint(read(path), root) for path in notebooks(root)}
 
 
 def passed(root: Path = ROOT, record: str = RECORD) -> dict[str, str]:

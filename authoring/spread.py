@@ -32,7 +32,6 @@ from nbformat import NotebookNode, from_dict
 from nbformat.v4 import new_code_cell
 
 from authoring import book, execute, imitate, machines
-from authoring.build import digest as digest_of_all
 from authoring.definitions import uses
 from authoring.locks import claims, half_widths, numbers
 from authoring.locks import outputs as lock
@@ -311,7 +310,7 @@ def main(arguments: list[str] | None = None) -> int:
             records[name] = record
             file.write_text(json.dumps(records, indent=1, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
         if passes_on_avx2(nb, runs) and not faulty + others:
-            imitate.remember({name: digest_of_all(nb)}, book.ROOT)
+            imitate.remember({name: imitate.fingerprint(nb, book.ROOT)}, book.ROOT)
         print(f"measured on {', '.join(runs) or 'no machine'}", flush=True)
         wrong += [f"{name}: {fault}" for fault in faulty + others]
     for fault in wrong:

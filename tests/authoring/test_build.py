@@ -123,7 +123,8 @@ def test_digest(root):
         nb.cells[1].update(change)
         return digest(nb, root) != before
 
-    assert changed(source="2") and changed(metadata={"tags": ["sample"]})
+    assert changed(source="2") and changed(metadata={"tags": ["raises-exception"]})
+    assert not changed(metadata={"tags": ["tolerance-0.1", "hide-input"]})  # what is executed stays the same
     assert not changed(metadata={"collapsed": True}) and not changed(execution_count=7)
     assert not changed(source="1", metadata={"tags": []})
     nb = notebook("# A", code("%pip", tags=("setup",)), code("1"))

@@ -45,6 +45,13 @@ def test_only_what_changed_runs_again(root, ran, capsys):
     assert list(json.loads((root / imitate.RECORD).read_text())) == ["book/a.ipynb", "book/b.ipynb"]
 
 
+def test_another_tag_is_another_comparison(root, ran):
+    assert imitate.main([], root) == 0
+    small_book(root, a=notebook("# A", code("1", tags=("tolerance-0.1",))), b=notebook("# B", code("2")))
+    assert imitate.main([], root) == 0
+    assert ran.notebooks[1:] == [["book/a.ipynb"]]
+
+
 def test_what_fails_is_not_recorded(root, ran):
     ran.statuses = [1]
     assert imitate.main([], root) == 1

@@ -10,7 +10,7 @@ import pytest
 from nbformat.v4 import new_output
 
 from authoring import book, execute, machines, spread
-from authoring.build import digest
+from authoring.imitate import fingerprint
 from authoring.locks import numbers
 from authoring.locks.outputs import MACHINES_BEFORE, unfounded
 from authoring.machines import AVX2, MACHINES
@@ -355,13 +355,15 @@ def test_a_notebook_without_faults_has_passed_as_avx2(root, monkeypatch):
     nb.cells[2].metadata.tags = ["tolerance-9"]
     write(nb, root.path)
     assert spread.main([str(root.path)]) == 0
-    assert json.loads(passed.read_text()) == {"book/a.ipynb": digest(nb, root.path.parents[1])}
+    assert json.loads(passed.read_text()) == {"book/a.ipynb": fingerprint(nb, root.path.parents[1])}
     for edition in (1, 2):  # numbers are compared here; whether newer claims hold, only a run tells
         nb.cells[3:] = [code(f"compare({edition})", tags=("prose-check",))]
         nb.metadata["dlbook"] = {"edition": edition}
         write(nb, root.path)
         assert spread.main([str(root.path)]) == 0
-        assert (json.loads(passed.read_text())["book/a.ipynb"] == digest(nb, root.path.parents[1])) == (edition == 1)
+        assert (json.loads(passed.read_text())["book/a.ipynb"] == fingerprint(nb, root.path.parents[1])) == (
+            edition == 1
+        )
 
 
 def test_where_the_stored_outputs_are_from(root, monkeypatch):
