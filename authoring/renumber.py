@@ -50,6 +50,12 @@ def printed(value: float, like: str) -> str:
     return text.replace("-", "−") if "−" in like else text
 
 
+def is_rounded(old: str, value: float, tolerance: float) -> bool:
+    """Return whether a printed number is still a rounding of its value, within a ± that its own zeros leave open."""
+    plain = old.replace(",", "").replace("−", "-")
+    return tolerance <= half_widths.left_open(plain) and abs(value - float(plain)) <= tolerance
+
+
 def renumber(text: str, values: dict[str, float]) -> tuple[str, list[str]]:
     """Return a text with its numbers as the values of their expressions are, and a line for each that was off."""
     lines = []
@@ -70,6 +76,8 @@ def renumber(text: str, values: dict[str, float]) -> tuple[str, list[str]]:
             new = words.write(value, old, float(words.half_width(old, tolerance))) or ""
         if not new:
             lines.append(f"{old} -> no words for {value:.4g}: {MEND}{sentence}")
+            return found[0]
+        if not found["words"] and tolerance and is_rounded(old, value, float(tolerance)):
             return found[0]
         if new == old:  # of digits, within ± is not enough: after a change, the text would keep what is no longer so
             return found[0]

@@ -29,6 +29,21 @@ def test_only_what_is_off_is_rewritten():
     assert len(lines) == 2 and lines[0].startswith("81 -> 88: … It gets 81 % of")
 
 
+@pytest.mark.parametrize(
+    "mark, value, new",
+    [
+        ("11,000<!-- = a ± 500 -->", 11_364, "11,000<!-- = a ± 500 -->"),
+        ("11,000<!-- = a ± 500 -->", 11_600, "11,600<!-- = a ± 500 -->"),
+        ("11,000<!-- = a -->", 11_364, "11,364<!-- = a -->"),
+        ("80<!-- = a ± 4 -->", 83.2, "80<!-- = a ± 4 -->"),
+        ("80<!-- = a ± 9 -->", 83.2, "83<!-- = a ± 9 -->"),  # wider than its zero leaves open
+        ("81<!-- = a ± 4 -->", 83.2, "83<!-- = a ± 4 -->"),
+    ],
+)
+def test_what_was_rounded_on_purpose_stays_so(mark, value, new):
+    assert renumber.renumber(f"About {mark}.", {"a": value})[0] == f"About {new}."
+
+
 def test_words_follow_the_run_if_it_has_exact_ones():
     text = "Twice<!-- = a --> as many, half<!-- = b ± 0.03 --> of them, nine in ten<!-- given: as the text says it -->."
     new, lines = renumber.renumber(text, {"a": 3.2, "b": 0.34})
