@@ -21,6 +21,7 @@ import io
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -301,7 +302,7 @@ def unfounded(nb: NotebookNode, record: dict[str, Any]) -> list[str]:
 
 def faults(root: Path = ROOT) -> list[str]:
     """Return the declarations that are unclear or wider than what was measured; most cells must need none."""
-    found, looked_at = [], {}
+    found, looked_at, of_all = [], {}, Counter[str]()
     records = json.loads((root / RECORD).read_text(encoding="utf-8"))
     for page, nb in chapters(root):
         identify(nb)  # whoever saved it, the record goes by the sources
@@ -314,10 +315,13 @@ def faults(root: Path = ROOT) -> list[str]:
             problems.append(f"its spread was not recorded in {RECORD}: run `python -m authoring.spread` with it")
         elif missing := sorted(MACHINES.keys() - set(records[f"{page}.ipynb"].get("machines", []))):
             problems.append(f"its spread was not measured on {', '.join(missing)}: run `python -m authoring.spread`")
-        kinds_of_cells = [kind(cell) for cell in cells]
-        if kinds_of_cells.count("exact") < max(1, kinds_of_cells.count("toleranced")):
-            problems.append("at least half of its compared cells must be exact: print fewer digits")
+        compared = Counter(kind(cell) for cell in cells)
+        of_all += compared
+        if 3 * compared["exact"] < max(1, 2 * compared["toleranced"]):
+            problems.append("at least two fifths of its compared cells must be exact: print fewer digits")
         found += [f"{page}: {problem}" for problem in problems]
+    if of_all["exact"] < of_all["toleranced"]:
+        found.append("book: at least half of all compared cells must be exact: print fewer digits")
     gone = records.keys() - {f"{page}.ipynb" for page in looked_at}
     found += [f"{RECORD}: {name} is no chapter: delete its record" for name in sorted(gone)]
     return found + unseen(looked_at, "outputs", root)
