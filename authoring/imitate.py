@@ -19,8 +19,7 @@ from nbformat import NotebookNode
 
 from authoring.book import ROOT, code_cells, notebooks, read, tags
 from authoring.definitions import uses
-from authoring.locks import outputs as lock
-from authoring.machines import AVX2, TESTED
+from authoring.machines import TESTED
 
 RECORD = "book/imitated.json"
 PYTEST = [sys.executable, "-m", "pytest", "--nbval"]
@@ -61,17 +60,15 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("paths", nargs="*", type=Path, help="notebooks, for --machine")
     parser.add_argument("--all", action="store_true", help="run also those that have not changed")
-    parser.add_argument("--machine", choices=OTHERS, help="default: avx2, as far as all tolerances were measured on it")
+    parser.add_argument("--machine", choices=OTHERS, help="default: avx2")
     options = parser.parse_args(arguments)
     if options.paths and not options.machine:
         parser.error("notebooks are named with --machine")
     now = fingerprints(root)
     named = [path.resolve().relative_to(root.resolve()).as_posix() for path in options.paths] or list(now)
-    before, environment = passed(root), AVX2
+    before, environment = passed(root), TESTED["avx2"]
     if options.machine:
         before, environment = {}, TESTED[options.machine]
-    elif lock.ALL_MACHINES:
-        environment = TESTED["avx2"]
     waiting = [name for name in named if options.all or before.get(name) != now.get(name)]
     print(f"{len(waiting)} of {len(now)} notebooks run as an imitated CPU", flush=True)
     if waiting and (

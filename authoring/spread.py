@@ -276,7 +276,7 @@ def passes_on_avx2(nb: NotebookNode, runs: dict[str, NotebookNode]) -> bool:
 
 def knows_more(before: dict[str, Any], record: dict[str, Any]) -> list[str]:
     """Return the machines of the present record that a new one lacks, as long as the present one has all its cells."""
-    missing = set(before.get("machines", lock.MACHINES_BEFORE if before else [])) - set(record["machines"])
+    missing = set(before.get("machines", [])) - set(record["machines"])
     return sorted(missing) if record.keys() <= before.keys() | {"machines", "on", "numbers"} else []
 
 

@@ -21,6 +21,7 @@ import io
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -37,13 +38,6 @@ from authoring.machines import MACHINES
 
 RECORD = "book/spread.json"
 MEASURES = re.compile(r"seconds|time|memory|rss", re.I)  # what the source of a cell that is not compared must hold
-# Set both to True when every notebook was measured on all seven machines of authoring/machines.py. Then the lock asks
-# for all of them, and `make test-imitated` imitates all that AVX2 changes; and a tolerance may be three times the
-# spread and no more, without the unit of the last digit and the one pixel that are granted now.
-ALL_MACHINES = False
-NO_GRANTS = False
-MACHINES_BEFORE = ("native-1", "native-2", "avx2")  # what records without a list of machines were measured on
-
 PIXELS = 5.0  # what a figure may differ without a tag, of 255
 MOST_PIXELS = 30.0  # what a tag may allow: a changed label differs by 40; what moves must declare moves instead
 PATCH = 16  # a mean over the whole figure would hide a changed label behind the background
@@ -284,7 +278,7 @@ def unclear(cells: list[NotebookNode]) -> list[str]:
 
 
 def unfounded(nb: NotebookNode, record: dict[str, Any]) -> list[str]:
-    """Return the tolerances above three times the recorded spread (and a unit of the last digit: rounding may flip)."""
+    """Return the tolerances above three times the recorded spread."""
     found, how = [], "run `python -m authoring.spread` with this notebook"
     for cell in nb.cells:
         name = f"the cell {cell.source[:50]!r}"
@@ -294,18 +288,10 @@ def unfounded(nb: NotebookNode, record: dict[str, Any]) -> list[str]:
             found.append(f"{name} declares {tags(cell)}, but its spread was not recorded: {how}")
         elif kind(cell) == "toleranced":
             allowed, spread, numbers = limits(tags(cell)), record[cell.id], cut(cell)[1]
-            units = [(last_digit(text), abs(value(text))) for text, _ in numbers]
-            shares = [unit / size for unit, size in units if 0 < 10 * unit <= size]  # a lone digit would allow anything
-            always: dict[str, list[float]] = {
-                "absolute": [unit for unit, _ in units],
-                "relative": shares,
-                "pixels": [PIXELS],
-                "moves": [1],
-            }
-            for what, bounds in always.items():
-                granted = bounds if what == "pixels" or not NO_GRANTS else []  # five of 255 need no tag
-                bound = max([3 * spread[what], *granted])
-                bound = min(bound, MOST_PIXELS) if what == "pixels" else bound
+            for what in ("absolute", "relative", "pixels", "moves"):
+                bound = 3 * spread[what]
+                if what == "pixels":  # five of 255 need no tag, and no tag may hide a label
+                    bound = min(max(bound, PIXELS), MOST_PIXELS)
                 if allowed[what] > bound * (1 + 1e-9):
                     found.append(f"{name} declares {what} {allowed[what]:g}, may declare {bound:.3g}: {how}")
             if n := allowed["examples"]:
@@ -316,7 +302,7 @@ def unfounded(nb: NotebookNode, record: dict[str, Any]) -> list[str]:
 
 def faults(root: Path = ROOT) -> list[str]:
     """Return the declarations that are unclear or wider than what was measured; most cells must need none."""
-    found, looked_at = [], {}
+    found, looked_at, of_all = [], {}, Counter[str]()
     records = json.loads((root / RECORD).read_text(encoding="utf-8"))
     for page, nb in chapters(root):
         identify(nb)  # whoever saved it, the record goes by the sources
@@ -325,15 +311,17 @@ def faults(root: Path = ROOT) -> list[str]:
         problems = unclear(cells)
         if not problems:
             problems = unfounded(nb, records.get(f"{page}.ipynb", {}))
-        measured = records.get(f"{page}.ipynb", {}).get("machines", MACHINES_BEFORE)
-        if ALL_MACHINES and (missing := sorted(MACHINES.keys() - set(measured))):
-            problems.append(f"its spread was not measured on {', '.join(missing)}: run `python -m authoring.spread`")
         if f"{page}.ipynb" not in records:
             problems.append(f"its spread was not recorded in {RECORD}: run `python -m authoring.spread` with it")
-        kinds_of_cells = [kind(cell) for cell in cells]
-        if kinds_of_cells.count("exact") < max(1, kinds_of_cells.count("toleranced")):
-            problems.append("at least half of its compared cells must be exact: print fewer digits")
+        elif missing := sorted(MACHINES.keys() - set(records[f"{page}.ipynb"].get("machines", []))):
+            problems.append(f"its spread was not measured on {', '.join(missing)}: run `python -m authoring.spread`")
+        compared = Counter(kind(cell) for cell in cells)
+        of_all += compared
+        if 3 * compared["exact"] < max(1, 2 * compared["toleranced"]):
+            problems.append("at least two fifths of its compared cells must be exact: print fewer digits")
         found += [f"{page}: {problem}" for problem in problems]
+    if of_all["exact"] < of_all["toleranced"]:
+        found.append("book: at least half of all compared cells must be exact: print fewer digits")
     gone = records.keys() - {f"{page}.ipynb" for page in looked_at}
     found += [f"{RECORD}: {name} is no chapter: delete its record" for name in sorted(gone)]
     return found + unseen(looked_at, "outputs", root)

@@ -351,7 +351,7 @@ def most_cells_with_a_tolerance(book):
                 cell.metadata.tags = ["tolerance-0.01"]
         return True
 
-    return book.chapter(harm), "at least half of its compared cells must be exact"
+    return book.chapter(harm), "at least two fifths of its compared cells must be exact"
 
 
 # --- the package ------------------------------------------------------------------------------------------------------
