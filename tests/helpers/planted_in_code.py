@@ -233,9 +233,9 @@ def a_changed_cell_that_was_not_executed(book):
 
 
 @plants("generated")
-def a_tag_that_was_added_without_executing(book):
+def a_leave_to_fail_that_was_added_without_executing(book):
     def harm(nb):
-        return any(is_own(cell) and cell.metadata.update(tags=["tolerance-0.5"]) is None for cell in code_cells(nb))
+        return any(is_own(cell) and cell.metadata.update(tags=["raises-exception"]) is None for cell in code_cells(nb))
 
     return rebuilt(book, harm, STALE)
 
@@ -347,7 +347,7 @@ def a_chapter_whose_spread_nobody_measured(book):
 def most_cells_with_a_tolerance(book):
     def harm(nb):
         for cell in code_cells(nb):
-            if cell.outputs and not tags(cell):
+            if cell.outputs and "prose-check" not in tags(cell):
                 cell.metadata.tags = ["tolerance-0.01"]
         return True
 
