@@ -59,7 +59,7 @@ book: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m dlbook.data
-	$(BIN)/python -m pytest tests/site tests -n 2 --dist loadfile --no-loadscope-reorder $(COVERAGE)
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile --no-loadscope-reorder $(COVERAGE)
 	$(BIN)/python -m pytest --nbval book -n 2 --dist loadfile
 
 test-imitated: $(READY)

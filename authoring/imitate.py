@@ -18,7 +18,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from authoring.book import ROOT, code_cells, notebooks, read, tags
-from authoring.definitions import uses
+from authoring.build import digest
 from authoring.machines import TESTED
 
 RECORD = "book/imitated.json"
@@ -29,9 +29,7 @@ OTHERS = [name for name in TESTED if not name.startswith("native")]
 
 def fingerprint(nb: NotebookNode, root: Path = ROOT) -> str:
     """Return a fingerprint of what the outputs of a notebook are made from, and of how they are compared."""
-    cells = [cell for cell in code_cells(nb) if "setup" not in tags(cell)]
-    codes = [cell.source for cell in cells if "raises-exception" not in tags(cell)]
-    whole = json.dumps([[[cell.source, sorted(tags(cell))] for cell in cells], uses(codes, root)])
+    whole = json.dumps([digest(nb, root), [sorted(tags(cell)) for cell in code_cells(nb)]])
     return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 

@@ -63,7 +63,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def profile(browser: Browser) -> Iterator[BrowserContext]:
-    """One for all pages, as of a reader who goes from one to the next: its cache saves a seventh of the time."""
+    """One for all pages, as of a reader who goes from one to the next: what they share is loaded once."""
     fresh = browser.new_context(viewport=DESKTOP, color_scheme="light")
     fresh.set_default_timeout(10_000)
     yield fresh
