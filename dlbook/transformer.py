@@ -398,7 +398,7 @@ class SentenceEncoder(nn.Module):
         x = self.encoder(self.norm(self.embedding(tokens)), mask)
         real = mask[:, 0, 0, :, None]  # (batch, length, 1)
         # The norm takes out the number of tokens, by which a mean would be divided
-        return F.normalize((x * real).sum(1), dim=1)
+        return F.normalize((x * real).sum(1), dim=1, eps=torch.finfo(x.dtype).tiny)
 
 
 def _check_token(token: Tensor, kv_cache: KVCache) -> None:

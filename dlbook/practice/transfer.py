@@ -307,7 +307,7 @@ def prototypes(
     _check_examples(features, labels)
     classes = _count_classes(labels, classes)
     counts = torch.bincount(labels, minlength=classes)
-    if not counts.is_meta and (counts == 0).any():
+    if (counts == 0).any():
         missing = (counts == 0).nonzero().flatten().tolist()
         raise ValueError(f"each class must have an example: got none of {missing}")
     sums = features.new_zeros(classes, features.shape[1])
@@ -481,7 +481,7 @@ def _count_classes(labels: Tensor, classes: int | None) -> int:
     """Return the number of classes; refuse labels that are none of them."""
     if classes is not None:
         check_whole(1, classes=classes)
-    if not len(labels) or labels.is_meta:
+    if not len(labels):
         return 0 if classes is None else classes
     least, most = int(labels.min()), int(labels.max())
     if least < 0 or (classes is not None and most >= classes):

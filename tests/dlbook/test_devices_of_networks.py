@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dlbook import activations, cnn, conv, losses, network
+from dlbook import activations, cnn, conv, efficientnet, losses, network
 from tests.helpers.inputs import public_names, tensors_in
 
 META = torch.device("meta")
@@ -60,6 +60,11 @@ CALLS = {
     "ConvBlock": lambda: on_meta(lambda: cnn.ConvBlock(1, 2))(DIGITS),
     "ResidualBlock": lambda: on_meta(lambda: cnn.ResidualBlock(1))(DIGITS),
     "ResNet": lambda: on_meta(cnn.ResNet)(DIGITS),
+    "pad_same": lambda: efficientnet.pad_same(IMAGES, 3, 2),
+    "ConvNorm": lambda: on_meta(lambda: efficientnet.ConvNorm(2, 3))(IMAGES),
+    "InvertedResidual": lambda: on_meta(lambda: efficientnet.InvertedResidual(2, 3))(IMAGES),
+    "EfficientNetLite": lambda: on_meta(efficientnet.EfficientNetLite)(numbers(2, 3, 64, 64)),
+    "scale_image": lambda: efficientnet.scale_image(DIGITS, 40),
 }
 VALUES = {
     "cross_entropy_gradient": "torch's one_hot looks for the largest class",
@@ -70,7 +75,7 @@ VALUES = {
 
 
 def test_every_public_name_is_called_or_has_a_reason():
-    assert public_names(activations, cnn, conv, losses, network) == CALLS.keys() | VALUES.keys()
+    assert public_names(activations, cnn, conv, efficientnet, losses, network) == CALLS.keys() | VALUES.keys()
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -130,6 +130,24 @@ def test_a_text_of_padding_is_zero():
     assert padding_mask(torch.tensor([[1, 2, 0]])).flatten().tolist() == [True, True, False]
 
 
+def test_shapes_alone_decide():
+    with torch.device("meta"):
+        model, x = SentenceEncoder(10, 8, 2, 2, 16), torch.zeros(2, 5, dtype=torch.long)
+    assert model(x).shape == (2, 8) and model(x).is_meta
+    model(x).sum().backward()
+    assert all(parameter.grad.is_meta for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision(dtype):
+    """Also of a text of padding, whose norm no small constant of float32 would save from 0 / 0."""
+    model, x = SentenceEncoder(10, 8, 2, 2, 16).eval(), torch.tensor([[0, 0, 0], [1, 2, 0]])
+    expected = model(x)
+    found = model.to(dtype)(x)
+    assert found.dtype == dtype and found[0].tolist() == [0] * 8
+    assert_close(found.float(), expected, atol=0.05, rtol=0.05)
+
+
 def test_gradients_reach_every_weight():
     model = SentenceEncoder(10, 8, 2, 2, 16)
     (model(torch.tensor([[1, 2, 3]])) * torch.randn(8)).sum().backward()

@@ -203,6 +203,20 @@ def test_an_episode():
     assert not torch.equal(other[0], shown)
 
 
+# --- devices ----------------------------------------------------------------------------------------------------------
+
+
+def test_shapes_alone_decide():
+    """On the device "meta"; a probe, prototypes and episodes look at the values of what they are given."""
+    with torch.device("meta"):
+        x, centres, layer = torch.empty(8, 4), torch.empty(3, 4), nn.Linear(4, 3)
+        changed, frozen = LoRA(nn.Linear(4, 3), 2), Frozen(nn.Linear(4, 3))
+    found = [transfer.prototype_logits(x, centres), transfer.zero_shot_logits(x, centres)]
+    found += [transfer.info_nce(x, x), changed(x), changed.merge()(x), frozen(x)]
+    found += [transfer.replace_head_(nn.ModuleDict({"head": layer}), "head", 5)(x)]
+    assert all(tensor.is_meta for tensor in found)
+
+
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 
