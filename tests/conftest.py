@@ -4,6 +4,7 @@ What a test or a fixture draws depends on its name alone, not on the tests that 
 comparison of two samples then passes always or never.
 """
 
+import gc
 import os
 import random
 import zlib
@@ -38,6 +39,12 @@ def pytest_fixture_setup(fixturedef):
 def pytest_runtest_call(item):
     """After the fixtures, just before the test."""
     seed(item.nodeid)
+
+
+def pytest_collection_finish():
+    """What was imported and collected stays to the end: the garbage collector need not look at it ever again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items):

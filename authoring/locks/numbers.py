@@ -141,15 +141,19 @@ def marked(block: str, match: re.Match[str], stored: dict[str, Any], root: Path)
     return None
 
 
-def examine(markdown: str, root: Path = ROOT, finished: bool = True) -> tuple[list[Mark], list[str]]:
+def examine(
+    markdown: str, root: Path = ROOT, finished: bool = True, stored: dict[str, Any] | None = None
+) -> tuple[list[Mark], list[str]]:
     """Return the numbers in a text that a run must yield, and what is wrong with the text.
 
     Args:
         markdown: the text.
         root: the folder of the book.
         finished: whether quantities in words must be marked.
+        stored: the results of benchmarks, for a caller with many texts; default: read them.
     """
-    marks, found, stored = [], [], results(root)
+    marks, found = [], []
+    stored = results(root) if stored is None else stored
     for block in blocks(markdown):
         for match in MARK.finditer(block):
             try:
@@ -197,7 +201,8 @@ def examine_all(nb: NotebookNode, root: Path = ROOT) -> tuple[list[Mark], list[s
     """
     described = [template for template, _ in alts.templates(nb) if COMMENT.search(template)]
     texts = [cell.source for cell in markdown_cells(nb)] + described
-    examined = [examine(text, root, finished=False) for text in texts]
+    stored = results(root)
+    examined = [examine(text, root, False, stored) for text in texts]
     return [mark for marks, _ in examined for mark in marks], [fault for _, wrong in examined for fault in wrong]
 
 
@@ -221,16 +226,16 @@ def rewrite(nb: NotebookNode, root: Path = ROOT) -> list[str]:
 
 def faults(root: Path = ROOT) -> list[str]:
     """Return the numbers that are not accounted for, and the notebooks that do not compare theirs with the run."""
-    found, looked_at = [], {}
+    found, looked_at, stored = [], {}, results(root)
     for page, nb in chapters(root):
         finished = page not in UNFINISHED
-        examined = [examine(cell.source, root, finished) for cell in markdown_cells(nb)]
+        examined = [examine(cell.source, root, finished, stored) for cell in markdown_cells(nb)]
         looked_at[page] = sum(len(marks) for marks, _ in examined)
         found += [f"{page}: {fault}" for _, wrong in examined for fault in wrong]
         found += [f"{page}: {fault}" for fault in alts.faults(nb)]
         for template, _ in alts.templates(nb):
             if finished or COMMENT.search(template):
-                wrong = examine(template, root, finished)[1]
+                wrong = examine(template, root, finished, stored)[1]
                 found += [f"{page}: the alt text “{template[:40]} …”: {fault}" for fault in wrong]
         if not looked_at[page]:
             found.append(f"{page}: must quote at least one number of its run, marked <!-- = expression -->")
@@ -240,7 +245,7 @@ def faults(root: Path = ROOT) -> list[str]:
             found.append(f"{page}: must have one cell that compared its numbers with the run: run `make notebooks`")
     for page, (path, _) in pages(root).items():
         if path.suffix == ".md":
-            marks, wrong = examine(without_header(path), root, page not in UNFINISHED)
+            marks, wrong = examine(without_header(path), root, page not in UNFINISHED, stored)
             wrong += [f"a page without code computes nothing: use from: or bench: for {mark[0]!r}" for mark in marks]
             found += [f"{page}: {fault}" for fault in wrong]
     return found + unseen(looked_at, "marked numbers", root)

@@ -6,11 +6,11 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from authoring.book import ROOT, pages
 
@@ -62,19 +62,15 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def profile(browser: Browser) -> Iterator[BrowserContext]:
-    """One for all pages, as of a reader who goes from one to the next: what they share is loaded once."""
-    fresh = browser.new_context(viewport=DESKTOP, color_scheme="light")
-    fresh.set_default_timeout(10_000)
-    yield fresh
-    fresh.close()
+def tab(browser: Browser) -> Iterator[Page]:
+    """One for all pages, as of a reader who goes from one to the next: what they share is loaded once.
 
-
-@pytest.fixture
-def context(profile: BrowserContext) -> Iterator[BrowserContext]:
-    yield profile
-    for page in profile.pages:
-        page.close()
+    A tab of its own for each would take twice the time.
+    """
+    profile = browser.new_context(viewport=DESKTOP, color_scheme="light")
+    profile.set_default_timeout(10_000)
+    yield profile.new_page()
+    profile.close()
 
 
 @pytest.fixture(scope="session")
@@ -118,9 +114,9 @@ class serve:
         self.server.server_close()
 
 
-def visit(context: BrowserContext, base: str, path: str) -> tuple[Page, list[str]]:
-    """Open a page; return it and what is wrong with it, in both themes, on a desktop and on a phone."""
-    page, found = context.new_page(), []
+def visit(tab: Page, base: str, path: str) -> list[str]:
+    """Open a page in a tab; return what is wrong with it, in both themes, on a desktop and on a phone."""
+    found: list[str] = []
 
     def request(made) -> None:
         if not made.url.startswith((base, "data:", "blob:")):
@@ -134,57 +130,63 @@ def visit(context: BrowserContext, base: str, path: str) -> tuple[Page, list[str
         if message.type == "error" and HARMLESS not in message.text:
             found.append(f"console: {message.text}")
 
-    page.on("request", request)
-    page.on("response", response)
-    page.on("console", console)
-    page.on("requestfailed", lambda failed: found.append(f"no answer for {failed.url}"))
-    page.on("pageerror", lambda error: found.append(f"script error: {error}"))
-    page.goto(base + path, wait_until="load")
-    page.evaluate("window.MathJax?.startup?.promise")
-    page.evaluate("document.fonts.ready.then(() => null)")
+    events: dict[str, Callable] = {
+        "request": request,
+        "response": response,
+        "console": console,
+        "requestfailed": lambda failed: found.append(f"no answer for {failed.url}"),
+        "pageerror": lambda error: found.append(f"script error: {error}"),
+    }
+    tab.goto("about:blank")  # what the page before still asks for is not this one's
+    for event, listener in events.items():
+        tab.on(event, listener)  # type: ignore[call-overload]
+    tab.goto(base + path, wait_until="load")
+    tab.evaluate("window.MathJax?.startup?.promise")
+    tab.evaluate("document.fonts.ready.then(() => null)")
     for size in (PHONE, DESKTOP):  # which is slow to change; and the desktop has the sidebar, for what comes after
-        page.set_viewport_size(size)
+        tab.set_viewport_size(size)
         for theme in ("light", "dark"):
-            found += [f"{problem} ({theme}, {size['width']} pixels)" for problem in page.evaluate(FAULTS, theme)]
-    return page, found
+            found += [f"{problem} ({theme}, {size['width']} pixels)" for problem in tab.evaluate(FAULTS, theme)]
+    for event, listener in events.items():
+        tab.remove_listener(event, listener)
+    return found
 
 
 @pytest.mark.parametrize("name", pages())
-def test_page(name: str, site: str, context: BrowserContext) -> None:
-    page, found = visit(context, site, f"{name}.html")
+def test_page(name: str, site: str, tab: Page) -> None:
+    found = visit(tab, site, f"{name}.html")
     assert not found, "\n".join(found)
     source, number = pages()[name][0].read_text(encoding="utf-8"), pages()[name][1]
     if source.count("$$") > 1:
-        assert page.locator(".bd-article mjx-container").count() > 0, "no formula found on a page that has some"
+        assert tab.locator(".bd-article mjx-container").count() > 0, "no formula found on a page that has some"
     if '"image/png"' in source:
-        assert page.locator(".bd-article .cell_output img").count() > 0, "no figure found on a page that has some"
+        assert tab.locator(".bd-article .cell_output img").count() > 0, "no figure found on a page that has some"
     # A chapter is numbered, in its title and in the sidebar; headings inside it are not.
-    assert page.locator(".bd-article h1").count() == 1
-    title = (page.locator(".bd-article h1").text_content() or "").removesuffix("#")
+    assert tab.locator(".bd-article h1").count() == 1
+    title = (tab.locator(".bd-article h1").text_content() or "").removesuffix("#")
     assert title.startswith(f"{number}. " if number else "")
-    inside = page.locator(".bd-article :is(h2, h3, h4), .bd-sidebar-secondary .toc-entry a").all_inner_texts()
+    inside = tab.locator(".bd-article :is(h2, h3, h4), .bd-sidebar-secondary .toc-entry a").all_inner_texts()
     assert not [text for text in inside if re.match(r"\d+\.\d", text)]
-    assert page.locator(".bd-links a[href='#']").inner_text() == title
+    assert tab.locator(".bd-links a[href='#']").inner_text() == title
 
 
-def test_entrance(site: str, context: BrowserContext) -> None:
+def test_entrance(site: str, tab: Page) -> None:
     """The address of the site leads to its first page, on GitHub Pages, too."""
-    page = context.new_page()
-    page.goto(site)
-    page.wait_for_url("**/book/intro.html")
+    tab.goto(site)
+    tab.wait_for_url("**/book/intro.html")
     assert (SITE / ".nojekyll").is_file()
 
 
-def test_search(site: str, context: BrowserContext) -> None:
-    page, found = visit(context, site, "search.html?q=gradient")
-    page.wait_for_selector("#search-results li a")
+def test_search(site: str, tab: Page) -> None:
+    found = visit(tab, site, "search.html?q=gradient")
+    tab.wait_for_selector("#search-results li a")
     assert not found, "\n".join(found)
 
 
-def test_from_disk(site: str, context: BrowserContext) -> None:
+def test_from_disk(site: str, tab: Page) -> None:
     """Pages opened as files, without any server, show their equations."""
     name = next(name for name, (source, _) in pages().items() if "\\\\tag{" in source.read_text(encoding="utf-8"))
-    _, found = visit(context, f"{SITE.as_uri()}/", f"{name}.html")
+    found = visit(tab, f"{SITE.as_uri()}/", f"{name}.html")
     assert not found, "\n".join(found)
 
 
@@ -205,10 +207,10 @@ PLANTED = {
 
 
 @pytest.mark.parametrize("message", PLANTED)
-def test_planted_fault(message: str, context: BrowserContext, tmp_path: Path) -> None:
+def test_planted_fault(message: str, tab: Page, tmp_path: Path) -> None:
     page = "<!doctype html><link rel=icon href='data:,'><body style='margin: 0'><main class='bd-article'>{}</main>"
     (tmp_path / "right.html").write_text(page.format("<p>Right.</p>"))
     (tmp_path / "wrong.html").write_text(page.format(PLANTED[message]))
     with serve(tmp_path) as address:
-        assert visit(context, address, "right.html")[1] == []
-        assert message in "\n".join(visit(context, address, "wrong.html")[1])
+        assert visit(tab, address, "right.html") == []
+        assert message in "\n".join(visit(tab, address, "wrong.html"))
