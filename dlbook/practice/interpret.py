@@ -5,10 +5,11 @@ itself: batch normalisation must be in evaluation mode. Where inputs are token n
 pass the part of the model behind the embedding, and the embedded tokens as x.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float, Int, Int64
+from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor, nn
 
 from dlbook._check import (
@@ -329,6 +330,84 @@ def deletion_curve(
         probability = _all_logits(model, mixed, target).softmax(1)
         curve.append(probability.gather(1, target[:, None])[:, 0])
     return torch.stack(curve, 1)
+
+
+def shapley_values(
+    value: Callable[[Tensor], Tensor], players: int
+) -> Float[Tensor, " players"]:
+    """Return the exact Shapley values of a game, from all of its coalitions.
+
+    The value of a player is its mean contribution when it joins those that came before
+    it, over all orders of the players. The values add up to the worth of all players
+    minus that of none (efficiency).
+
+    Args:
+        value: the worth of coalitions: called once with a boolean matrix that has a row
+            for each coalition and a column for each player, true where the player is
+            in; returns a number for each row.
+        players: how many there are, at most 16, since there are 2 ** players
+            coalitions.
+
+    Raises:
+        TypeError: players is no whole number, or value returns no floating point.
+        ValueError: players is not from 1 to 16, or value does not return one number for
+            each coalition.
+
+    Source: Shapley 1953; Lundberg and Lee 2017.
+    """
+    check_whole(1, players=players)
+    if players > 16:
+        raise ValueError(f"players must be at most 16: got {players}")
+    number = torch.arange(2**players)
+    present = (number[:, None] >> torch.arange(players)) % 2 == 1
+    worth = value(present)
+    check_floating(worth=worth)
+    check_shape("the worth of coalitions", worth, len(present))
+    chance = 1 / torch.tensor([math.comb(players - 1, s) for s in range(players)])
+    result = []
+    for player in range(players):
+        without = number[~present[:, player]]
+        gain = worth[without + 2**player] - worth[without]
+        weight = chance[present[without].sum(1)] / players
+        result.append((weight.to(worth) * gain).sum())
+    return torch.stack(result)
+
+
+def local_surrogate(
+    present: Bool[Tensor, "coalitions players"],
+    worth: Float[Tensor, " coalitions"],
+    weight: Float[Tensor, " coalitions"],
+) -> Float[Tensor, " players"]:
+    """Return the slopes of a linear model of a game: weighted least squares.
+
+    With weights that fall with the number of missing players this is LIME's
+    explanation, without its choice of features. With the Shapley kernel it returns the
+    Shapley values.
+
+    Args:
+        present: which players are in each coalition.
+        worth: of each coalition, such as the model's logit when the features of absent
+            players are replaced.
+        weight: of each coalition, not negative.
+
+    Raises:
+        TypeError: worth or weight is not floating point.
+        ValueError: The shapes do not fit, a weight is negative, or the coalitions with
+            a weight do not determine the slopes.
+
+    Source: Ribeiro et al. 2016; Lundberg and Lee 2017.
+    """
+    check_floating(worth=worth, weight=weight)
+    check_shape("present", present, "coalitions", "players")
+    check_shape("worth", worth, len(present))
+    check_shape("weight", weight, len(present))
+    if not (weight >= 0).all():
+        raise ValueError(f"weight must not be negative: got {weight.min()}")
+    design = torch.cat([torch.ones_like(worth)[:, None], present.to(worth)], 1)
+    if torch.linalg.matrix_rank(design[weight > 0]) < design.shape[1]:
+        raise ValueError("present must determine a slope for each player")
+    root = weight.sqrt()
+    return torch.linalg.lstsq(root[:, None] * design, root * worth).solution[1:]
 
 
 def _all_logits(model: Model, x: Tensor, target: Tensor) -> Tensor:

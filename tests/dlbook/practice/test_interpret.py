@@ -1,5 +1,8 @@
 """Attribution methods: equal to captum and scikit-learn on an MLP, a CNN and a text model, and as their papers say."""
 
+import itertools
+import math
+
 import captum.attr as captum
 import numpy as np
 import pytest
@@ -10,7 +13,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from dlbook.practice import interpret
-from tests.helpers.references import random, reference
+from tests.helpers.equations import executed
+from tests.helpers.references import random, reference, tensor
 
 # The convolution is followed by what has a gradient everywhere, so that the comparison does not depend on kinks.
 MODELS = {
@@ -203,6 +207,122 @@ def test_no_ranking_falls_faster_than_the_contributions_to_a_linear_logit():
     assert (best < worst).any()
 
 
+# --- equations --------------------------------------------------------------------------------------------------------
+
+
+def curved(x):
+    """A function of three inputs without kinks, and where integrated gradients are exact with few points."""
+    return x[:, :1] ** 2 + x[:, :1] * x[:, 1:2] - 2 * x[:, 1:2] * x[:, 2:] + 3 * x[:, 2:]
+
+
+@executed("5.2a", of="dlbook.practice.interpret.integrated_gradients")
+def test_completeness_as_printed(formula):
+    x, b = random(1, 3), random(1, 3)
+    a = interpret.integrated_gradients(curved, x, torch.tensor([0]), b, n_steps=1)[0]
+
+    def f(at):
+        return curved(tensor(at)[None]).item()
+
+    (sides,) = formula({"f": f, "x": x[0], "b": b[0], "a": a}, {"i": 3}, sides=True).values()
+    assert sides == pytest.approx([f(x[0]) - f(b[0]), a.sum().item()])
+    assert sides[0] == pytest.approx(sides[1])
+
+
+@executed("5.2b", of="dlbook.practice.interpret.integrated_gradients")
+def test_integrated_gradients_as_printed(formula):
+    model, _ = MODELS["text"]
+    x, b, model = random(6, 4), random(6, 4), model.double()
+
+    def g(i, at):
+        return interpret.saliency(model, tensor(at).reshape(1, 6, 4), TARGET[:1]).flatten()[i - 1].item()
+
+    names = {"x": x.flatten(), "b": b.flatten(), "g": g, "n": 3}
+    found = formula(names, {"i": 24})["a"]
+    ours = interpret.integrated_gradients(model, x[None], TARGET[:1], b[None], n_steps=3)
+    assert_close(ours.flatten(), tensor(found))
+
+
+@executed("5.2c", of="dlbook.practice.interpret.grad_cam")
+def test_grad_cam_as_printed(formula):
+    layer = nn.Conv2d(2, 3, 2).double()
+    head = nn.Sequential(nn.Flatten(), nn.Linear(3 * 3 * 2, 12)).double()
+    x, shown = random(1, 2, 4, 3), 0
+    maps, ranges = layer(x).detach(), {"c": 3, "p": 3, "q": 2}
+    for target in torch.arange(12)[:, None]:
+        gradient = interpret.saliency(head, maps, target)
+        found = formula({"A": maps[0], "g": gradient[0], "N": 6}, ranges)
+        ours = interpret.grad_cam(nn.Sequential(layer, head), layer, x, target)[0]
+        assert_close(ours, tensor(found["m"]))
+        shown += (ours > 0).sum()
+    assert shown > 6
+
+
+# --- games ------------------------------------------------------------------------------------------------------------
+
+
+def game(present):
+    """Four players whose worth is no sum: pairs help, and the last two are alike."""
+    a, b, c, d = present.double().T
+    return 1 + 2 * a - b + 3 * a * b + 1.5 * (c + d) + 4 * a * c * d
+
+
+@reference("dlbook.practice.interpret.shapley_values", to="captum.attr.ShapleyValues")
+@pytest.mark.parametrize("name", MODELS)
+def test_shapley_values_equal_captum(name):
+    model, shape = MODELS[name]
+    model, x, baseline = model.double().eval(), random(1, *shape), random(1, *shape)
+    group = torch.arange(x.numel()).reshape(x.shape) % 5  # five players, several inputs each
+
+    def value(present):
+        with torch.no_grad():
+            return model(torch.where(present[:, group[0]], x, baseline))[:, 2]
+
+    ours = interpret.shapley_values(value, 5)
+    theirs = captum.ShapleyValues(model).attribute(x, baseline, target=2, feature_mask=group)
+    for player in range(5):  # captum gives each input of a group the group's value, in float32
+        expected = theirs[group == player].double()
+        assert_close(ours[player].expand_as(expected), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_shapley_values_of_a_game_by_hand():
+    values = interpret.shapley_values(game, 4)
+    assert_close(values, torch.tensor([2 + 1.5 + 4 / 3, -1 + 1.5, 1.5 + 4 / 3, 1.5 + 4 / 3]).double())
+    everyone, nobody = game(torch.tensor([[True] * 4, [False] * 4]))
+    assert_close(values.sum(), everyone - nobody)
+    assert_close(interpret.shapley_values(lambda present: 3 * present[:, 0].double(), 1), torch.tensor([3.0]).double())
+
+
+@executed("5.2d", of="dlbook.practice.interpret.shapley_values")
+def test_shapley_values_as_printed(formula):
+    orders = list(itertools.permutations((1, 2, 3, 4)))
+
+    def before(i, order):
+        return set(orders[order][: orders[order].index(i)])
+
+    def worth(players):
+        return game(torch.tensor([[player in players for player in (1, 2, 3, 4)]])).item()
+
+    names = {"v": worth, "P": before, "Q": lambda i, order: before(i, order) | {i}, r"\Pi": range(24)}
+    assert_close(interpret.shapley_values(game, 4), tensor(formula(names, {"i": 4})[r"\phi"]))
+
+
+@reference("dlbook.practice.interpret.local_surrogate", to="sklearn.linear_model.LinearRegression")
+def test_local_surrogate_equals_scikit_learn():
+    present, worth, weight = random(30, 4) > 0, random(30), random(30).abs()
+    theirs = LinearRegression().fit(present.numpy(), worth.numpy(), sample_weight=weight.numpy()).coef_
+    assert_close(interpret.local_surrogate(present, worth, weight), torch.as_tensor(theirs))
+
+
+def test_local_surrogate_with_the_shapley_kernel():
+    present = torch.tensor(list(itertools.product((False, True), repeat=4)))
+    size = present.sum(1).tolist()
+    weight = tensor([1e9 if s in (0, 4) else 3 / (math.comb(4, s) * s * (4 - s)) for s in size])
+    found = interpret.local_surrogate(present, game(present), weight)
+    assert_close(found, interpret.shapley_values(game, 4), rtol=1e-5, atol=1e-5)
+    flat = interpret.local_surrogate(present, game(present), torch.ones(16).double())
+    assert (flat - found).abs().max() > 0.1
+
+
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 
@@ -288,3 +408,30 @@ def test_errors(call, error, message):
 def test_errors_of_permutation_importance(x, permutations, error, message):
     with pytest.raises(error, match=message):
         interpret.permutation_importance(lambda inputs: 1.0, x, permutations)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    "call, error, message",
+    [
+        (lambda: interpret.shapley_values(game, 0), ValueError, "players must be at least 1: got 0"),
+        (lambda: interpret.shapley_values(game, 17), ValueError, "players must be at most 16: got 17"),
+        (lambda: interpret.shapley_values(game, 2.0), TypeError, "players must be a whole"),
+        (lambda: interpret.shapley_values(lambda p: p.sum(1), 3), TypeError, "worth must be floating point"),
+        (lambda: interpret.shapley_values(lambda p: p.double(), 3), ValueError, "the worth of coalitions must have"),
+        (lambda: surrogate(worth=random(7)), ValueError, "worth must have the shape"),
+        (lambda: surrogate(weight=random(7).abs()), ValueError, "weight must have the shape"),
+        (lambda: surrogate(weight=-random(8).abs()), ValueError, "weight must not be negative"),
+        (lambda: surrogate(weight=torch.zeros(8)), ValueError, "present must determine a slope for each player"),
+        (lambda: surrogate(worth=torch.ones(8).long()), TypeError, "worth must be floating point"),
+    ],
+)
+def test_errors_of_games(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def surrogate(**changed):
+    """Call the surrogate on all coalitions of three players, with some arguments changed."""
+    present = torch.tensor(list(itertools.product((False, True), repeat=3)))
+    return interpret.local_surrogate(**({"present": present, "worth": random(8), "weight": torch.ones(8)} | changed))
