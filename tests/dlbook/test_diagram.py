@@ -11,7 +11,6 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from dlbook import plot
 from dlbook.diagram import Box, Diagram
 
-
 # Whole numbers are inches, too, which beartype would refuse
 pytestmark = pytest.mark.usefixtures("unchecked")
 
