@@ -8,6 +8,7 @@ images do, drawn from all classes. Each network gets the scores of `scores`, non
 threshold of a score is the largest of the `calibration` networks, which are controls too.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -134,5 +135,10 @@ def row(rate: int) -> dict[str, Any]:
     return table
 
 
+def main(arguments: list[str] | None = None) -> None:
+    """Measure rows and store them."""
+    run(__file__, {f"{rate} %": partial(row, rate) for rate in RATES}, arguments)
+
+
 if __name__ == "__main__":
-    run(__file__, {f"{rate} %": lambda rate=rate: row(rate) for rate in RATES})  # type: ignore[misc]
+    main()
