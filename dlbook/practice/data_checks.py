@@ -5,7 +5,7 @@ check flags is a question to the people who made the data, not a verdict.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,8 +20,7 @@ from dlbook._check import (
     check_shape,
     check_whole,
 )
-
-FitPredict = Callable[[Tensor, Tensor, Tensor], Tensor]
+from dlbook.practice.label_noise import FitPredict
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def classifier_two_sample_test(
         halves[1].append(sample[order[size // 2 :]])
     train, test = (torch.cat(half) for half in halves)
     labels, truth = (torch.arange(2).repeat_interleave(len(h[0])) for h in halves)
-    predicted = fit_predict(train, labels, test)
+    predicted = fit_predict(train, labels.to(train.device), test)
     check_shape("the result of fit_predict", predicted, len(test))
     hits = int((predicted.cpu() == truth).sum())
     return TwoSampleTest(
@@ -156,13 +155,14 @@ def duplicate_groups(rows: Float[Tensor, "rows *features"]) -> list[list[int]]:
     """Return the row numbers of each set of equal rows, in their order.
 
     Args:
-        rows: tables or images; NaN equals NaN, and -0 equals 0.
+        rows: tables or images; any NaN equals any other, and -0 equals 0.
 
     Raises:
         TypeError: rows is not floating point.
     """
     check_floating(rows=rows)
-    flat = (rows.flatten(1) + 0.0).cpu().numpy()
+    flat = rows.flatten(1) + 0.0
+    flat = flat.masked_fill(flat.isnan(), math.nan).cpu().numpy()  # one NaN for all
     found: dict[bytes, list[int]] = {}
     for number, row in enumerate(flat):
         found.setdefault(row.tobytes(), []).append(number)
@@ -214,11 +214,15 @@ class Purity:
         pure: values that do.
         values: values that occur often enough to be looked at.
         expected: how many would be pure, on average, if the labels were shuffled.
+        share: of the rows that have a number, how many have a pure value.
+        expected_share: how many would, on average, if the labels were shuffled.
     """
 
     pure: int
     values: int
     expected: float
+    share: float
+    expected_share: float
 
 
 def value_purity(
@@ -253,17 +257,90 @@ def value_purity(
     size, count = int(classes.max()) + 1 if len(classes) else 1, code.bincount()
     often = count >= least
 
-    def pure(of: Tensor) -> int:
+    def pure(of: Tensor) -> tuple[int, float]:  # values, share of the rows
         cells = (code * size + of).bincount(minlength=len(count) * size)
         largest = cells.reshape(-1, size).amax(1)
-        return int((largest[often] == count[often]).sum())
+        alone = count[often & (largest == count)]
+        return len(alone), int(alone.sum()) / max(1, len(code))
 
     generator = torch.Generator().manual_seed(seed)
     shuffled = [
         pure(classes[torch.randperm(len(classes), generator=generator)])
         for _ in range(permutations)
     ]
-    return Purity(pure(classes), int(often.sum()), sum(shuffled) / permutations)
+    values, share = pure(classes)
+    expected, by_chance = (sum(x) / permutations for x in zip(*shuffled, strict=True))
+    return Purity(values, int(often.sum()), expected, share, by_chance)
+
+
+@dataclass(frozen=True)
+class ColumnScore:
+    """How well one column alone predicts the label.
+
+    Args:
+        accuracy: on rows that it was not fitted to.
+        majority: the accuracy, on the same rows, of the most frequent class.
+    """
+
+    accuracy: float
+    majority: float
+
+
+def column_score(
+    column: Float[Tensor, " rows"],
+    labels: Int64[Tensor, " rows"],
+    bins: int = 32,
+    seed: int = 0,
+) -> ColumnScore:
+    """Predict the label from one column alone, out of sample: a sign of a leak.
+
+    The column is cut at quantiles of each class; gaps are a bin of their own. Each bin
+    predicts its most frequent class. One half of the rows is for fitting, the other for
+    testing.
+
+    Args:
+        column: numbers or codes of categories, NaN where one is missing.
+        labels: of the rows, at least 0.
+        bins: between the quantiles of a class.
+        seed: of the halves.
+
+    Raises:
+        TypeError: labels is not int64, or a number no whole one.
+        ValueError: The lengths differ, a label is negative, there are fewer than 2
+            rows, or bins is less than 1.
+    """
+    check_shape("column", column, "rows")
+    check_shape("labels", labels, len(column))
+    check_floating(column=column)
+    check_integer(labels=labels)
+    check_whole(1, bins=bins)
+    check_seed(seed)
+    if len(column) < 2:
+        raise ValueError(f"column must hold at least 2 rows: got {len(column)}")
+    _check_not_negative(labels=labels)
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(column), generator=generator)
+    column, labels = column.cpu()[order].double(), labels.cpu()[order]
+    half, size = len(column) // 2, int(labels.max()) + 1
+    fit = ~column[:half].isnan()
+    known, of = column[:half][fit], labels[:half][fit]
+    steps = torch.linspace(0, 1, bins + 1, dtype=torch.float64)
+    edges = [known[of == c].quantile(steps, interpolation="lower") for c in of.unique()]
+    edge = torch.cat(edges).unique() if edges else known
+    code = torch.bucketize(column, edge, right=True)
+    code[column.isnan()] = len(edge) + 1
+    cells = (code[:half] * size + labels[:half]).bincount(
+        minlength=(len(edge) + 2) * size
+    )
+    counts = cells.reshape(-1, size)  # (bins, classes)
+    total = counts.sum(0)
+    best = counts.argmax(1).where(counts.sum(1) > 0, total.argmax())
+    truth = labels[half:]
+    accuracy, majority = (
+        (guess == truth).double().mean().item()
+        for guess in (best[code[half:]], total.argmax())
+    )
+    return ColumnScore(accuracy, majority)
 
 
 @dataclass(frozen=True)
@@ -313,8 +390,13 @@ def check_table(
     test_labels: Int64[Tensor, " others"],
     columns: Sequence[str],
     level: float = 0.001,
+    ignore: Sequence[str] = (),
 ) -> Report:
     """Check a table in two parts for gaps, duplicates, leaks and shifts.
+
+    A column is flagged as a leak if more of its rows or values than by chance have one
+    class alone (`value_purity`), or if it alone removes more than four fifths of the
+    majority class's errors (`column_score`).
 
     Args:
         train: numbers and codes of categories, NaN where one is missing.
@@ -324,14 +406,25 @@ def check_table(
         columns: their names.
         level: of the p-values below which a difference is flagged, divided by the
             number of columns.
+        ignore: names of columns that are left out of the search for duplicates, such as
+            keys and survey weights.
 
     Raises:
-        ValueError: The sizes do not fit, or a part is empty.
+        ValueError: The sizes do not fit, a part is empty, or a name in ignore is none
+            of columns.
     """
     _check_parts(train, labels, test, test_labels)
     check_shape("train", train, "rows", len(columns))
+    if unknown := set(ignore) - set(columns):
+        raise ValueError(
+            f"ignore must hold names of columns: got {', '.join(sorted(unknown))}"
+        )
     level = level / max(1, len(columns))
-    findings = [_classes(labels, test_labels, level), *_duplicates(train, labels, test)]
+    compared = [n for n, name in enumerate(columns) if name not in ignore]
+    findings = [
+        _classes(labels, test_labels, level),
+        *_duplicates(train[:, compared], labels, test[:, compared]),
+    ]
     for name, column, other in zip(columns, train.T, test.T, strict=True):
         gaps = column.isnan()
         if gaps.any() or other.isnan().any():
@@ -340,11 +433,7 @@ def check_table(
         if not len(known) or (known == known[0]).all():
             findings.append(Finding("constant", name, "one value or none", True))
             continue
-        purity = value_purity(column, labels)
-        if purity.pure > 3 * purity.expected + 3:
-            text = f"{purity.pure} of {purity.values} values have one class alone"
-            text += f", by chance {purity.expected:.1f}"
-            findings.append(Finding("purity", name, text, True))
+        findings.extend(_leaks(name, column, labels))
         if not other.isnan().all():
             distance, p = kolmogorov_smirnov(column, other)
             if p < level:
@@ -363,13 +452,16 @@ def check_images(
 ) -> Report:
     """Check images in two parts for blanks, duplicates, near duplicates and shifts.
 
+    Near duplicates are found whatever their brightness and contrast: each image's mean
+    is taken off, and the rest is divided by its norm.
+
     Args:
         images: of one size.
         labels: their classes.
         test_images: the other part.
         test_labels: its classes.
-        near: the distance of a test image to its nearest training image, divided by its
-            own norm, below which the two are called near duplicates.
+        near: the distance of a test image to its nearest training image, both without
+            mean and of norm 1, below which the two are called near duplicates.
         level: of the p-values below which a difference is flagged.
 
     Raises:
@@ -379,8 +471,8 @@ def check_images(
     check_no_nan(images=images, test_images=test_images)
     flat, other = images.flatten(1), test_images.flatten(1)
     blank = int((flat.amax(1) == flat.amin(1)).sum())
-    distance, _ = nearest_neighbors(other, flat)
-    close = int((distance < near * other.norm(dim=1)).sum())
+    distance, _ = nearest_neighbors(_standardized(other), _standardized(flat))
+    close = int((distance < near).sum())
     gap, p = kolmogorov_smirnov(flat.mean(1), other.mean(1))
     return Report(
         [
@@ -425,6 +517,33 @@ def _duplicates(train: Tensor, labels: Tensor, test: Tensor) -> list[Finding]:
         Finding("duplicates", "train", text, extra > 0),
         Finding("leak", "train and test", f"{leaks} test rows are in train", leaks > 0),
     ]
+
+
+def _leaks(name: str, column: Tensor, labels: Tensor) -> list[Finding]:
+    """Return what looks as if a column were made from the label."""
+    findings = []
+    purity, score = value_purity(column, labels), column_score(column, labels)
+    if (
+        purity.pure > 3 * purity.expected + 3
+        or purity.share > 3 * purity.expected_share + 0.02 + 10 / len(column)
+    ):
+        text = f"{purity.pure} of {purity.values} values have one class alone"
+        text += f", by chance {purity.expected:.1f}; {100 * purity.share:.1f} % of rows"
+        findings.append(Finding("purity", name, text, True))
+    errors = 1 - score.majority
+    if errors > 0 and 1 - score.accuracy < errors / 5:
+        text = f"alone right in {100 * score.accuracy:.1f} % of rows"
+        text += f", the majority class in {100 * score.majority:.1f} %"
+        findings.append(Finding("one column", name, text, True))
+    return findings
+
+
+def _standardized(flat: Tensor) -> Tensor:
+    """Take off each image's mean and divide by the norm; a blank one becomes zero."""
+    centred = flat - flat.mean(1, keepdim=True)
+    blank = flat.amax(1, keepdim=True) == flat.amin(1, keepdim=True)
+    unit = centred / centred.norm(dim=1, keepdim=True)
+    return unit.masked_fill(blank, 0.0)
 
 
 def _gaps(
@@ -474,5 +593,11 @@ def _check_parts(train: Tensor, labels: Tensor, test: Tensor, others: Tensor) ->
             "train and test must hold rows with the same features: "
             f"got {tuple(train.shape)} and {tuple(test.shape)}"
         )
-    if (labels < 0).any() or (others < 0).any():
-        raise ValueError("labels must be at least 0: got a negative one")
+    _check_not_negative(labels=labels, test_labels=others)
+
+
+def _check_not_negative(**labels: Tensor) -> None:
+    """Refuse labels that are no classes."""
+    for name, of in labels.items():
+        if (of < 0).any():
+            raise ValueError(f"{name} must be at least 0: got {int(of.min())}")

@@ -63,7 +63,7 @@ def gradient_times_input(
         TypeError: x is not floating point, or target holds no integers.
         ValueError: The shapes do not fit, or a target is no class.
 
-    Source: Shrikumar et al. 2017.
+    Source: Shrikumar et al. 2016.
     """
     return x.detach() * saliency(model, x, target)
 
@@ -101,6 +101,7 @@ def integrated_gradients(
     baseline = torch.zeros_like(x) if baseline is None else baseline
     check_same_shape(x=x, baseline=baseline)
     check_floating(baseline=baseline)
+    baseline = baseline.detach()
     total = torch.zeros_like(x)
     for step in range(n_steps):
         fraction = (step + 0.5) / n_steps
@@ -175,7 +176,15 @@ def grad_cam(
     """
     check_floating(x=x)
     outputs: list[Tensor] = []
-    handle = layer.register_forward_hook(lambda *called: outputs.append(called[-1]))
+
+    def keep(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        check_shape(
+            "the output of layer", output, len(x), "channels", "height", "width"
+        )
+        outputs.append(output)
+        return output.clone()  # what follows may change its input in place
+
+    handle = layer.register_forward_hook(keep)
     try:
         with torch.enable_grad():
             logit = _logits(model, x.detach().requires_grad_(), target).sum()
@@ -184,7 +193,6 @@ def grad_cam(
     if len(outputs) != 1:
         raise ValueError(f"layer must be called once: got {len(outputs)} calls")
     (a,) = outputs
-    check_shape("the output of layer", a, len(x), "channels", "height", "width")
     (gradient,) = torch.autograd.grad(logit, a)
     weight = gradient.mean((2, 3), keepdim=True)  # (batch, channels, 1, 1)
     return (weight * a.detach()).sum(1).relu()
@@ -333,13 +341,15 @@ def deletion_curve(
 
 
 def shapley_values(
-    value: Callable[[Tensor], Tensor], players: int
+    value: Callable[[Tensor], Tensor],
+    players: int,
+    device: torch.device | str | None = None,
 ) -> Float[Tensor, " players"]:
     """Return the exact Shapley values of a game, from all of its coalitions.
 
     The value of a player is its mean contribution when it joins those that came before
     it, over all orders of the players. The values add up to the worth of all players
-    minus that of none (efficiency).
+    minus that of none (efficiency). They are computed in float64.
 
     Args:
         value: the worth of coalitions: called once with a boolean matrix that has a row
@@ -347,6 +357,10 @@ def shapley_values(
             in; returns a number for each row.
         players: how many there are, at most 16, since there are 2 ** players
             coalitions.
+        device: of the coalitions, such as that of the model; PyTorch's own, if None.
+
+    Returns:
+        The values, in the dtype of the worths and on their device.
 
     Raises:
         TypeError: players is no whole number, or value returns no floating point.
@@ -358,19 +372,21 @@ def shapley_values(
     check_whole(1, players=players)
     if players > 16:
         raise ValueError(f"players must be at most 16: got {players}")
-    number = torch.arange(2**players)
-    present = (number[:, None] >> torch.arange(players)) % 2 == 1
+    number = torch.arange(2**players, device=device)
+    present = (number[:, None] >> torch.arange(players, device=device)) % 2 == 1
     worth = value(present)
     check_floating(worth=worth)
     check_shape("the worth of coalitions", worth, len(present))
-    chance = 1 / torch.tensor([math.comb(players - 1, s) for s in range(players)])
+    exact = worth.to(torch.float64)
+    size = present.sum(1).to(exact.device)
+    weights = [1 / (players * math.comb(players - 1, s)) for s in range(players)]
+    weight = exact.new_tensor(weights)  # of a coalition without the player, by its size
     result = []
-    for player in range(players):
-        without = number[~present[:, player]]
-        gain = worth[without + 2**player] - worth[without]
-        weight = chance[present[without].sum(1)] / players
-        result.append((weight.to(worth) * gain).sum())
-    return torch.stack(result)
+    for player in range(players):  # (…, without or with the player, …)
+        pairs = exact.reshape(-1, 2, 2**player)
+        others = size.reshape(-1, 2, 2**player)[:, 0]
+        result.append((weight[others] * (pairs[:, 1] - pairs[:, 0])).sum())
+    return torch.stack(result).to(worth.dtype)
 
 
 def local_surrogate(
@@ -381,19 +397,26 @@ def local_surrogate(
     """Return the slopes of a linear model of a game: weighted least squares.
 
     With weights that fall with the number of missing players this is LIME's
-    explanation, without its choice of features. With the Shapley kernel it returns the
-    Shapley values.
+    explanation, without its choice of features. It is solved in float64.
+
+    The Shapley kernel gives the empty and the full coalition infinite weights. With
+    large ones in their place, the slopes are nearly the Shapley values: they differ by
+    about the inverse of these weights. In float64, a million is large enough for five
+    digits, and above `1e12` rounding takes them away again.
 
     Args:
         present: which players are in each coalition.
         worth: of each coalition, such as the model's logit when the features of absent
             players are replaced.
-        weight: of each coalition, not negative.
+        weight: of each coalition, finite and not negative.
+
+    Returns:
+        The slopes, in the dtype of the worths.
 
     Raises:
         TypeError: worth or weight is not floating point.
-        ValueError: The shapes do not fit, a weight is negative, or the coalitions with
-            a weight do not determine the slopes.
+        ValueError: The shapes do not fit, a weight is negative or not finite, or the
+            coalitions with a weight do not determine the slopes.
 
     Source: Ribeiro et al. 2016; Lundberg and Lee 2017.
     """
@@ -401,13 +424,15 @@ def local_surrogate(
     check_shape("present", present, "coalitions", "players")
     check_shape("worth", worth, len(present))
     check_shape("weight", weight, len(present))
-    if not (weight >= 0).all():
-        raise ValueError(f"weight must not be negative: got {weight.min()}")
-    design = torch.cat([torch.ones_like(worth)[:, None], present.to(worth)], 1)
+    if not ((weight >= 0) & weight.isfinite()).all():
+        raise ValueError(f"weight must be finite and not negative: got {weight}")
+    exact = worth.to(torch.float64)
+    design = torch.cat([torch.ones_like(exact)[:, None], present.to(exact)], 1)
     if torch.linalg.matrix_rank(design[weight > 0]) < design.shape[1]:
         raise ValueError("present must determine a slope for each player")
-    root = weight.sqrt()
-    return torch.linalg.lstsq(root[:, None] * design, root * worth).solution[1:]
+    root = weight.to(exact).sqrt()
+    slopes = torch.linalg.lstsq(root[:, None] * design, root * exact).solution[1:]
+    return slopes.to(worth.dtype)
 
 
 def _all_logits(model: Model, x: Tensor, target: Tensor) -> Tensor:

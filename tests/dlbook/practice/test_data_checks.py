@@ -48,6 +48,18 @@ def test_two_samples_of_one_distribution_are_called_different_as_seldom_as_promi
     assert np.mean(np.array(p) < 0.1) < 0.16
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_two_samples_on_a_gpu():
+    def fit_predict(x, y, others):
+        assert x.device == y.device == others.device
+        means = torch.stack([x[y == c].mean(0) for c in (0, 1)])
+        return torch.cdist(others, means).argmin(1)
+
+    first, second = random(40, 3), random(40, 3) + 2
+    on_gpu = checks.classifier_two_sample_test(first.cuda(), second.cuda(), fit_predict)
+    assert on_gpu == checks.classifier_two_sample_test(first, second, fit_predict)
+
+
 @reference("dlbook.practice.data_checks.kolmogorov_smirnov", to="scipy.stats.ks_2samp")
 def test_kolmogorov_smirnov():
     first, second = random(700), torch.cat([random(500) + 0.1, torch.zeros(40).double(), torch.tensor([math.nan])])
@@ -77,6 +89,14 @@ def test_duplicates():
     assert checks.duplicate_groups(random(5, 2, 2)) == []
 
 
+def test_any_missing_number_equals_any_other():
+    computed = torch.zeros(1).double() / 0  # its sign is that of the processor
+    column = torch.cat([torch.tensor([math.nan]).double(), computed, -computed, torch.tensor([1.0]).double()])
+    assert len({row.numpy().tobytes() for row in column[:3]}) > 1
+    assert checks.duplicate_groups(column[:, None]) == [[0, 1, 2]]
+    assert checks.duplicate_groups(column[:, None].float()) == [[0, 1, 2]]
+
+
 @reference("dlbook.practice.data_checks.nearest_neighbors", to="sklearn.neighbors.NearestNeighbors")
 def test_nearest_neighbors():
     queries, rows = random(23, 2, 3), random(40, 2, 3)
@@ -93,13 +113,61 @@ def test_purity():
     found = checks.value_purity(honest, labels)
     assert isinstance(found, checks.Purity)
     assert (found.pure, found.values) == (0, 20) and found.expected < 0.1
+    assert found.share == 0 and found.expected_share < 0.01
     leak = torch.where(torch.rand(1000, generator=generator) < 0.1, 20.0 + labels, honest)
-    assert checks.value_purity(leak, labels).pure == 2
+    found = checks.value_purity(leak, labels)
+    assert found.pure == 2 and found.share == (leak >= 20).double().mean()
     leak[:5] = math.nan
     assert checks.value_purity(leak, labels).pure == 2
     rare = torch.arange(1000).double()
     assert checks.value_purity(rare, labels).values == 0
     assert checks.value_purity(torch.full((3,), math.nan).double(), labels[:3]).values == 0
+
+
+def leaks(labels):
+    """Columns made from labels: the label, with gaps, with noise, for a part of the rows; and a harmless one."""
+    generator = torch.Generator().manual_seed(0)
+    label, u = labels.double(), torch.rand(len(labels), generator=generator).double()
+    noise = torch.randn(2, len(labels), generator=generator).double()
+    return {
+        "label": label,
+        "gaps": label.where(u > 0.1, math.nan),
+        "noise": label + 0.05 * noise[0],
+        "part": (100 + label).where(u < 0.1, (1000 * u).floor()),
+        "fine": label + 2 * noise[1],
+    }
+
+
+@pytest.mark.parametrize("rate, classes", [(0.4, 2), (0.02, 2), (0.7, 5)])
+def test_one_column(rate, classes):
+    """A rare class has bins of its own: a column that tells it from the others is found as well."""
+    generator = torch.Generator().manual_seed(1)
+    rare = torch.rand(2000, generator=generator) < rate
+    labels = torch.randint(1, classes, (2000,), generator=generator) * rare
+    columns = leaks(labels)
+    scores = {name: checks.column_score(column, labels) for name, column in columns.items()}
+    assert all(isinstance(score, checks.ColumnScore) for score in scores.values())
+    majority = labels.bincount().max().item() / 2000
+    assert all(score.majority == pytest.approx(majority, abs=0.03) for score in scores.values())
+    assert scores["label"].accuracy == 1
+    assert scores["gaps"].accuracy == pytest.approx(0.9 + 0.1 * majority, abs=0.03)
+    assert scores["noise"].accuracy > 0.98
+    assert scores["fine"].accuracy < (1 + majority) / 2 + 0.02
+    assert checks.column_score(torch.full((2000,), math.nan), labels).accuracy == scores["label"].majority
+    assert checks.column_score(random(2000), labels).accuracy < majority + 0.05
+
+
+def test_columns_made_from_the_label_are_flagged():
+    labels = (torch.rand(2000, generator=torch.Generator().manual_seed(1)) < 0.3).long()
+    columns = leaks(labels)
+    table = torch.stack(list(columns.values()), 1)
+    report = checks.check_table(table[:1500], labels[:1500], table[1500:], labels[1500:], list(columns))
+    found = {(finding.check, finding.where) for finding in report.flagged}
+    assert found >= {("one column", name) for name in ("label", "gaps", "noise")} | {("purity", "part")}
+    assert not {where for _, where in found} & {"fine"}
+    one_class = torch.zeros_like(labels)
+    report = checks.check_table(table[:1500], one_class[:1500], table[1500:], one_class[1500:], list(columns))
+    assert not {finding.check for finding in report.flagged} & {"one column", "purity"}
 
 
 def planted_table():
@@ -127,12 +195,24 @@ def test_a_table_with_planted_faults():
         ("constant", "constant"),
         ("missing", "gaps"),
         ("purity", "pure"),
+        ("one column", "pure"),
         ("shift", "moved"),
     }
     assert "1 rows repeat another, 1 sets have several labels" in found["duplicates", "train"]
     assert found["leak", "train and test"].startswith("1 test rows")
     assert "depends on the label" in found["missing", "gaps"]
     assert str(report).count("\n!") + str(report).startswith("!") == len(found)
+
+
+def test_a_key_hides_duplicates():
+    train, labels, test, others, columns = planted_table()
+    keys = torch.arange(1000)[:, None].double()
+    parts = (torch.cat([train, keys[:700]], 1), labels, torch.cat([test, keys[700:]], 1), others, [*columns, "key"])
+    searched = {"duplicates", "leak"}
+    assert not {finding.check for finding in checks.check_table(*parts).flagged} & searched
+    ignored = {f.check: f.text for f in checks.check_table(*parts, ignore=["key"]).flagged}
+    without = {f.check: f.text for f in checks.check_table(train, labels, test, others, columns).flagged}
+    assert all(ignored[check] == without[check] for check in searched)
 
 
 def test_a_clean_table_is_not_flagged():
@@ -149,6 +229,18 @@ def test_images_with_planted_faults():
     flagged = {f.check: f.text for f in checks.check_images(images, labels, test, others).flagged}
     assert set(flagged) == {"blank", "duplicates", "leak", "near duplicates"}
     assert flagged["near duplicates"].startswith("2 of 30")
+    for brighter in (0.8, 1.2):  # a copy, whatever its brightness and contrast
+        copies = test.clone()
+        copies[2:10] = brighter * images[30:38]
+        copies[10] = 0.5 * images[40] + 0.25
+        flagged = {f.check: f.text for f in checks.check_images(images, labels, copies, others).flagged}
+        assert flagged["near duplicates"].startswith("11 of 30")
+    test[2], test[3] = 0.1, 0.7  # blank images are alike, and like no other
+    flagged = {f.check: f.text for f in checks.check_images(images, labels, test, others).flagged}
+    assert flagged["near duplicates"].startswith("4 of 30")
+    assert "near duplicates" not in {
+        f.check for f in checks.check_images(images[10:], labels[10:], test[2:], others[2:]).flagged
+    }
     shifted = checks.check_images(
         random(300, 3, 3), torch.zeros(300).long(), random(300, 3, 3) + 2, torch.ones(300).long()
     )
@@ -171,6 +263,21 @@ def test_images_with_planted_faults():
             lambda: checks.check_table(random(3, 2), torch.zeros(3).long(), random(2, 1), torch.zeros(2).long(), ["a"]),
             "same features",
         ),
+        (
+            ValueError,
+            lambda: checks.check_table(
+                random(3, 1), torch.zeros(3).long(), random(2, 1), torch.zeros(2).long(), ["a"], ignore=["b", "a"]
+            ),
+            "ignore must hold names of columns: got b",
+        ),
+        (ValueError, lambda: checks.column_score(random(3), torch.tensor([0, 1])), "labels must have the shape"),
+        (ValueError, lambda: checks.column_score(random(1), torch.tensor([0])), "at least 2 rows: got 1"),
+        (
+            ValueError,
+            lambda: checks.column_score(random(2), torch.tensor([0, -1])),
+            "labels must be at least 0: got -1",
+        ),
+        (ValueError, lambda: checks.column_score(random(2), torch.tensor([0, 1]), bins=0), "bins must be at least 1"),
         (
             ValueError,
             lambda: checks.check_images(random(1, 2), torch.tensor([-1]), random(1, 2), torch.tensor([0])),

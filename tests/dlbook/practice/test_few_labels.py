@@ -77,6 +77,16 @@ def test_what_are_no_probabilities(score, p, error):
         score(p)
 
 
+@pytest.mark.parametrize("score", [few_labels.least_confidence, few_labels.margin, few_labels.entropy])
+def test_no_examples_have_no_scores(score):
+    assert score(torch.zeros(0, 3)).shape == (0,)
+
+
+def test_no_examples_have_no_pseudo_labels():
+    rows, labels = few_labels.pseudo_labels(torch.zeros(0, 3), 0.9)
+    assert rows.shape == labels.shape == (0,)
+
+
 # --- core-set ---------------------------------------------------------------------------------------------------------
 
 
@@ -134,8 +144,8 @@ def test_the_loss_with_pseudo_labels_as_printed(formula):
     teacher[0] = tensor([0.6, 0.2, 0.1, 0.1])  # reaches the threshold, and does not exceed it
     rows, labels = few_labels.pseudo_labels(teacher, 0.6)
     assert 0 < len(rows) < 8
-    expected = F.nll_loss(p.log(), y, reduction="sum") + F.nll_loss(student[rows].log(), labels, reduction="sum")
-    names = {"p": p, "y": y + 1, "s": student, "q": teacher, "tau": 0.6}
+    expected = F.nll_loss(p.log(), y, reduction="sum") + 0.3 * F.nll_loss(student[rows].log(), labels, reduction="sum")
+    names = {"p": p, "y": y + 1, "s": student, "q": teacher, "tau": 0.6, "lambda": 0.3}
     found = formula(names, {"n": 3, "m": 8, "k": 4})
     assert_close(tensor(found["L"]), expected)
 

@@ -120,6 +120,23 @@ def test_grad_cam_equals_captum():
         assert_close(interpret.grad_cam(model, model[0], x, target), ours)
 
 
+def test_grad_cam_is_safe_before_what_works_in_place():
+    """An in-place ReLU behind the layer, or as the layer, gives the map of its twin, and the same prediction."""
+    layer, head = nn.Conv2d(3, 5, 2).double(), nn.Sequential(nn.Flatten(), nn.Linear(45, 3)).double()
+    x = random(2, 3, 4, 4)
+    models = [nn.Sequential(layer, nn.ReLU(inplace=inplace), head) for inplace in (False, True)]
+    for number in (0, 1):
+        maps = [interpret.grad_cam(model, model[number], x, TARGET) for model in models]
+        assert maps[0].max() > 0
+        assert_close(*maps)
+
+
+def test_a_baseline_with_a_gradient_gives_an_attribution_without_one(case):
+    model, x, baseline = case
+    ours = interpret.integrated_gradients(model, x, TARGET, baseline.requires_grad_(), n_steps=2)
+    assert not ours.requires_grad
+
+
 def test_grad_cam_needs_one_call_of_the_layer():
     model = MODELS["cnn"][0].double()
     x = random(1, 3, 4, 4)
@@ -292,6 +309,36 @@ def test_shapley_values_of_a_game_by_hand():
     assert_close(interpret.shapley_values(lambda present: 3 * present[:, 0].double(), 1), torch.tensor([3.0]).double())
 
 
+def test_shapley_values_are_computed_in_float64():
+    """Whatever PyTorch's dtype is, games in float64 are divided exactly, and those in float32 rounded once."""
+    everyone, nobody = torch.tensor([[True] * 12, [False] * 12])
+
+    def many(present):
+        return (present.double() @ torch.arange(1.0, 13.0).double()).square().sin()
+
+    values = interpret.shapley_values(many, 12)
+    assert_close(values.sum(), many(everyone[None])[0] - many(nobody[None])[0], rtol=0, atol=1e-12)
+    rounded = interpret.shapley_values(lambda present: many(present).float(), 12)
+    assert rounded.dtype == torch.float32
+    assert_close(rounded.double(), values, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("device", ["meta", torch.device("meta")])
+def test_coalitions_are_where_the_caller_wants_them(device):
+    """On "meta", whatever is made elsewhere fails; the worths, too, may be on another device than the coalitions."""
+
+    def value(present):
+        assert present.is_meta and present.shape == (8, 3)
+        return present.double().sum(1)
+
+    assert interpret.shapley_values(value, 3, device=device).is_meta
+    with torch.device("meta"):
+        assert interpret.shapley_values(value, 3).is_meta
+        assert interpret.shapley_values(game, 4, device="cpu").is_cpu
+    moved = interpret.shapley_values(lambda present: torch.empty(8, device="meta"), 3)
+    assert moved.is_meta
+
+
 @executed("5.2d", of="dlbook.practice.interpret.shapley_values")
 def test_shapley_values_as_printed(formula):
     orders = list(itertools.permutations((1, 2, 3, 4)))
@@ -321,6 +368,15 @@ def test_local_surrogate_with_the_shapley_kernel():
     assert_close(found, interpret.shapley_values(game, 4), rtol=1e-5, atol=1e-5)
     flat = interpret.local_surrogate(present, game(present), torch.ones(16).double())
     assert (flat - found).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("large", [1e6, 1e9])
+def test_local_surrogate_takes_large_weights_in_float32(large):
+    """Players alone are worth 1 and 2, together 6: float32 within made 2.508 and 3.492 of 2.5 and 3.5."""
+    present = torch.tensor([[False, False], [True, False], [False, True], [True, True]])
+    worth, weight = torch.tensor([0.0, 1.0, 2.0, 6.0]), torch.tensor([large, 0.5, 0.5, large])
+    found = interpret.local_surrogate(present, worth, weight)
+    assert_close(found, torch.tensor([2.5, 3.5]), rtol=0, atol=1e-5)
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
@@ -421,7 +477,8 @@ def test_errors_of_permutation_importance(x, permutations, error, message):
         (lambda: interpret.shapley_values(lambda p: p.double(), 3), ValueError, "the worth of coalitions must have"),
         (lambda: surrogate(worth=random(7)), ValueError, "worth must have the shape"),
         (lambda: surrogate(weight=random(7).abs()), ValueError, "weight must have the shape"),
-        (lambda: surrogate(weight=-random(8).abs()), ValueError, "weight must not be negative"),
+        (lambda: surrogate(weight=-random(8).abs()), ValueError, "weight must be finite and not negative"),
+        (lambda: surrogate(weight=torch.full((8,), torch.inf)), ValueError, "weight must be finite and not negative"),
         (lambda: surrogate(weight=torch.zeros(8)), ValueError, "present must determine a slope for each player"),
         (lambda: surrogate(worth=torch.ones(8).long()), TypeError, "worth must be floating point"),
     ],
