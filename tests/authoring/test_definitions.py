@@ -233,6 +233,20 @@ def test_a_notebook_sees_guards(root):
     assert uses(["from dlbook.base import f"], root) != before
 
 
+def test_a_notebook_sees_what_fetches_but_not_from_where(root):
+    """A new source of data makes no output older, since a file is compared with its checksum; who does that counts."""
+    folder = root / "dlbook" / "data"
+    folder.mkdir(exist_ok=True)
+    (folder / "store.py").write_text("from dlbook.data.sources import take\n\ndef fetch():\n    return take()\n")
+    (folder / "sources.py").write_text("def take():\n    return 1\n")
+    before = uses(["from dlbook.data.store import fetch"], root)
+    (folder / "sources.py").write_text("def take():\n    return more()\n\ndef more():\n    return 2\n")
+    assert uses(["from dlbook.data.store import fetch"], root) == before
+    path = folder / "store.py"
+    path.write_text(path.read_text().replace("return take()", "return take() or None"))
+    assert uses(["from dlbook.data.store import fetch"], root) != before
+
+
 def test_the_words_of_an_error_do_not_count_unless_it_may_be_caught(root, script):
     def stamp(words, caught):
         catch = "    try:\n        g(x)\n    except ValueError:\n        y = 2\n" if caught else ""
