@@ -4,7 +4,7 @@ Trees know no comments, blank space, docstrings and annotations; imported names 
 a definition may move to another module. For that, a module must import a name with one meaning, by an absolute import
 of its own, and not define it too. What modules do when they are imported counts, in its order in each module.
 
-`uses`, for notebooks, keeps all else but SOURCES: a cell may show the message of an error. `fingerprint`, for results that take
+`uses`, for notebooks, keeps all else but FETCHING: a cell may show the message of an error. `fingerprint`, for results that take
 long, adds the checksums of the data that is fetched, and leaves out what cannot change what a finished run returned:
 what LEFT_OUT names, the words of errors, what only these and guards read, and guards, which are
 
@@ -35,13 +35,12 @@ Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 Term = tuple[Any, ...]  # (kind of node, its parts...); the kinds of names are explained in Reader
 
 FOLLOWED = ("dlbook", "benchmarks")  # definitions of these count; of authoring, which makes no number, names do
-SOURCES = "dlbook.data.sources"  # knows ways to files; whichever is taken, their checksums are compared
+FETCHING = {"dlbook.data.store": "fetches files, whose checksums count", "dlbook.data.sources": "knows their sources"}
 LEFT_OUT = {  # modules, and definitions and methods by the end of their name
     "run.Run.save": "writes checkpoints: an uninterrupted run never reads them",
     "run.Run.resume": "reads checkpoints; tests hold that a resumed run is bitwise the same",
     "dlbook.training.checkpoint": "writes and reads files for these two",
-    "dlbook.data.store": "fetches files, whose checksums count",
-    SOURCES: "is where it fetches them from",
+    **FETCHING,
     "benchmarks.store.run": "chooses rows, keeps them and writes them, as they were measured",
     "benchmarks.store.load": "reads them",
     "benchmarks.store.fresh": "reads them, for rows that depend on others of the same code",
@@ -310,7 +309,7 @@ class Package:
 
     def is_left_out(self, name: str) -> bool:
         """Whether a definition or a method does not count."""
-        left_out = [SOURCES] if self.whole else LEFT_OUT
+        left_out = FETCHING if self.whole else LEFT_OUT
         return name.rpartition(".")[0] in left_out or f".{name}".endswith(tuple(f".{left}" for left in left_out))
 
 

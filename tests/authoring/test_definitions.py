@@ -233,18 +233,17 @@ def test_a_notebook_sees_guards(root):
     assert uses(["from dlbook.base import f"], root) != before
 
 
-def test_a_notebook_sees_what_fetches_but_not_from_where(root):
-    """A new source of data makes no output older, since a file is compared with its checksum; who does that counts."""
+def test_a_notebook_sees_what_is_fetched_but_not_how(root):
+    """A new source of data makes no output older, since a file is compared with its checksum."""
     folder = root / "dlbook" / "data"
     folder.mkdir(exist_ok=True)
-    (folder / "store.py").write_text("from dlbook.data.sources import take\n\ndef fetch():\n    return take()\n")
-    (folder / "sources.py").write_text("def take():\n    return 1\n")
-    before = uses(["from dlbook.data.store import fetch"], root)
-    (folder / "sources.py").write_text("def take():\n    return more()\n\ndef more():\n    return 2\n")
-    assert uses(["from dlbook.data.store import fetch"], root) == before
-    path = folder / "store.py"
-    path.write_text(path.read_text().replace("return take()", "return take() or None"))
-    assert uses(["from dlbook.data.store import fetch"], root) != before
+    (folder / "store.py").write_text("def fetch(name):\n    return 1\n")
+    (folder / "cats.py").write_text("from dlbook.data.store import fetch\n\ndef cats():\n    return fetch('cats')\n")
+    before = uses(["from dlbook.data.cats import cats"], root)
+    (folder / "store.py").write_text("def fetch(name):\n    return more()\n\ndef more():\n    return 2\n")
+    assert uses(["from dlbook.data.cats import cats"], root) == before
+    (folder / "cats.py").write_text("from dlbook.data.store import fetch\n\ndef cats():\n    return fetch('dogs')\n")
+    assert uses(["from dlbook.data.cats import cats"], root) != before
 
 
 def test_the_words_of_an_error_do_not_count_unless_it_may_be_caught(root, script):

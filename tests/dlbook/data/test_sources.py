@@ -211,6 +211,47 @@ def test_a_machine_that_is_no_debian(part, monkeypatch):
         sources.take(DEBIAN, "one", part)
 
 
+NPM = """#!/bin/sh
+[ "$1" = pack ] && [ "$2" = toy-images@1.0 ] && echo x >> {part}/runs
+if [ -n "$OFFLINE" ]; then echo "npm notice"; echo "npm error code ENOTFOUND" >&2; exit 1; fi
+mkdir -p package/img && echo one > package/img/one && echo two > package/two && tar czf toy-images-1.0.tgz package
+rm -r package
+"""
+PACKED = {"npm": "toy-images@1.0", "member": "package/{file}"}
+
+
+@pytest.fixture
+def npm(tmp_path, part, monkeypatch):
+    """A command that acts as npm."""
+    commands = tmp_path / "commands"
+    commands.mkdir()
+    (commands / "npm").write_text(NPM.replace("{part}", str(part)))
+    (commands / "npm").chmod(0o755)
+    monkeypatch.setenv("PATH", str(commands), prepend=os.pathsep)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a Unix shell")
+def test_an_archive_of_npm_is_downloaded_once_for_several_files(part, npm):
+    assert sources.take(PACKED, "img/one", part).read_text() == "one\n"
+    assert sources.take(PACKED, "two", part).read_text() == "two\n"
+    assert (part / "runs").read_text() == "x\n"
+    with pytest.raises(FileNotFoundError, match=r"toy-images-1.0.tgz holds no file package/three"):
+        sources.take(PACKED, "three", part)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a Unix shell")
+def test_npm_out_of_reach(part, npm, monkeypatch):
+    monkeypatch.setenv("OFFLINE", "1")
+    with pytest.raises(OSError, match="^npm error code ENOTFOUND$"):
+        sources.take(PACKED, "two", part)
+
+
+def test_a_machine_without_npm(part, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(OSError, match="this machine has no npm"):
+        sources.take(PACKED, "two", part)
+
+
 def test_a_command_that_fails_without_a_word(part):
     with pytest.raises(OSError, match="returned non-zero exit status 3"):
         sources._run(sys.executable, "-c", "raise SystemExit(3)", cwd=part)
@@ -246,4 +287,5 @@ def test_the_innermost_error_is_told(message, plain):
 def test_sources_are_named_as_readers_would():
     assert sources.describe({"url": "https://h/{file}"}) == "https://h/{file}"
     assert sources.describe({"wheel": "toy==1.0", "member": "x"}) == "the package index, toy==1.0"
+    assert sources.describe({"npm": "toy@1.0", "member": "x"}) == "the index of npm, toy@1.0"
     assert sources.describe({"debian": "toy-data", "member": "x"}) == "the Debian package toy-data"

