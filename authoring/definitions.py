@@ -4,9 +4,9 @@ Trees know no comments, blank space, docstrings and annotations; imported names 
 a definition may move to another module. For that, a module must import a name with one meaning, by an absolute import
 of its own, and not define it too. What modules do when they are imported counts, in its order in each module.
 
-`uses`, for notebooks, keeps all else but FETCHING: a cell may show the message of an error. `fingerprint`, for results that take
-long, adds the checksums of the data that is fetched, and leaves out what cannot change what a finished run returned:
-what LEFT_OUT names, the words of errors, what only these and guards read, and guards, which are
+`uses`, for notebooks, keeps all else but FETCHING: a cell may show the message of an error. `fingerprint`, for results
+that take long, adds the checksums of the data that is fetched, and leaves out what cannot change what a finished run
+returned: what LEFT_OUT names, the words of errors, what only these and guards read, and guards, which are
 
 - `assert`, and calls of functions check_… or _check_… of ours;
 - `if` and `for` around guards, or around statements that end in a `raise` of one of ERRORS and leave in no other way;

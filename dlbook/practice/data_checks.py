@@ -162,9 +162,9 @@ def duplicate_groups(rows: Float[Tensor, "rows *features"]) -> list[list[int]]:
     """
     check_floating(rows=rows)
     flat = rows.flatten(1) + 0.0
-    flat = flat.masked_fill(flat.isnan(), math.nan).cpu().numpy()  # one NaN for all
+    flat = flat.masked_fill(flat.isnan(), math.nan)  # one NaN for all
     found: dict[bytes, list[int]] = {}
-    for number, row in enumerate(flat):
+    for number, row in enumerate(flat.cpu().numpy()):
         found.setdefault(row.tobytes(), []).append(number)
     return [group for group in found.values() if len(group) > 1]
 
