@@ -24,7 +24,7 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -205,17 +205,20 @@ def methods_of(node: ast.ClassDef) -> list[ast.FunctionDef | ast.AsyncFunctionDe
 module_of = cache(Module)
 
 
+def sources(root: Path, folders: Iterable[str] = FOLLOWED) -> tuple[tuple[str, str], ...]:
+    """Return the dotted name and the text of each module below some folders."""
+    paths = [path for folder in folders for path in sorted((root / folder).rglob("*.py"))]
+    names = [".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__") for path in paths]
+    return tuple(zip(names, [path.read_text(encoding="utf-8") for path in paths], strict=True))
+
+
 class Package:
     """All modules below a folder whose definitions count, and perhaps one more file, as the module `script`."""
 
     def __init__(self, root: Path = ROOT, whole: bool = False, script: str | None = None, guards: bool = False):
         self.root, self.whole, self.guards = root, whole, whole or guards  # whether all counts; whether guards do
         self.catches = False  # whether what was read may catch the error of a guard
-        self.texts = {} if script is None else {"script": script}
-        for folder in FOLLOWED:
-            for path in (root / folder).rglob("*.py"):
-                name = ".".join(path.relative_to(root).with_suffix("").parts)
-                self.texts[name.removesuffix(".__init__")] = path.read_text(encoding="utf-8")
+        self.texts = ({} if script is None else {"script": script}) | dict(sources(root))
         self.methods = {*re.findall(r"^ +(?:async )?def (\w+)", "\n".join(self.texts.values()), re.M)}
         self.read, self.changes_nothing = cache(self._read), cache(self._changes_nothing)
         self.busy: set[str] = set()
@@ -699,9 +702,15 @@ def describe(package: Package, roots: Iterable[Term]) -> list[str]:
     )
 
 
+@lru_cache(maxsize=1)
+def whole_package(root: Path, texts: tuple[tuple[str, str], ...]) -> Package:
+    """Return the package with these texts, in which all counts; what it read for one notebook serves the next."""
+    return Package(root, whole=True)
+
+
 def uses(codes: Iterable[str], root: Path = ROOT) -> list[str]:
     """Return the definitions of the package that some pieces of code use, guards and all, as text."""
-    package = Package(root, whole=True)
+    package = whole_package(root, sources(root))
     return describe(package, [package.find(name) for code in codes for name in imported(code)])
 
 

@@ -2,15 +2,23 @@
 
 import textwrap
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import griffe
 
 from authoring.book import ROOT
+from authoring.definitions import sources
 
 
 def modules(root: Path = ROOT) -> list[griffe.Module]:
     """Return the modules that define public names, in the order of the alphabet."""
+    return load(root, sources(root, ["dlbook"]))
+
+
+@lru_cache(maxsize=1)
+def load(root: Path, texts: tuple[tuple[str, str], ...]) -> list[griffe.Module]:
+    """Read the modules once for each state of their texts; nobody changes what griffe returns."""
     package = griffe.load(
         "dlbook",
         search_paths=[root],

@@ -28,6 +28,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -389,10 +390,24 @@ def stored(root: Path) -> dict[str, Any]:
     return found | results(root)
 
 
+def texts_of_results(root: Path) -> tuple[tuple[str, str], ...]:
+    """Return the name that claims use, and the text, of each file in benchmarks/results."""
+    paths = sorted((root / "benchmarks" / "results").glob("*.json"))
+    return tuple((path.stem.replace("-", "_"), path.read_text(encoding="utf-8")) for path in paths)
+
+
 def results(root: Path) -> dict[str, Any]:
     """Read benchmarks/results, by the names that claims use."""
-    files = (root / "benchmarks" / "results").glob("*.json")
-    return {path.stem.replace("-", "_"): json.loads(path.read_text(encoding="utf-8")) for path in files}
+    return {name: json.loads(text) for name, text in texts_of_results(root)}
+
+
+@cache
+def of_results(expression: str, root: Path, texts: tuple[tuple[str, str], ...]) -> Any:
+    """Return the value of a claim on stored results, or the error that it raises; once for each state of these."""
+    try:
+        return eval(expression, stored(root))
+    except Exception as error:  # whatever the author's expression may raise
+        return error
 
 
 def equation_faults(cited: str, held: Callable[[], tuple[set[str], set[str]]]) -> list[str]:
@@ -434,7 +449,8 @@ def judge(said: Sentence, run: Run, root: Path, held: Callable[[], tuple[set[str
             mute = True
             continue
         names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-        known = results(root).keys() if on_results else run.results()
+        texts = texts_of_results(root) if on_results else ()
+        known = {name for name, _ in texts} if on_results else run.results()
         if not names & known or cannot_fail(tree):
             what = "a result in benchmarks/results" if on_results else "something that the run computes"
             yield f"the claim must be able to fail, and name {what}: got {claim!r}"
@@ -457,11 +473,7 @@ def judge(said: Sentence, run: Run, root: Path, held: Callable[[], tuple[set[str
         if not on_results:
             yield said.words, expression
             continue
-        try:
-            value = eval(expression, stored(root))
-        except Exception as error:  # whatever the author's expression may raise
-            value = error
-        if value is not True:
+        if (value := of_results(expression, root, texts)) is not True:
             yield f"the claim must be True: got {value!r} for {claim!r}"
     if mute:
         return

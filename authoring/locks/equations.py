@@ -8,13 +8,13 @@ r"""Each display equation has a \tag, and each tag a test that executes it from 
 import ast
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from authoring.book import ROOT, markdown, notebooks, pages
-from authoring.definitions import Definition
 from authoring.locks import unseen
-from authoring.locks.listings import locate
+from authoring.locks.listings import locate, parsed
 
 CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]+`", re.M | re.S)
 DISPLAY = re.compile(r"\$\$(.+?)\$\$(?:\s*<!--\s*derivation of (\S+)\s*-->)?", re.S)
@@ -70,23 +70,31 @@ def proofs(root: Path = ROOT) -> tuple[list[Proof], list[str]]:
     """Return each test of an equation, found by its decorator, and what is wrong with these."""
     found, wrong = [], []
     for path in sorted((root / "tests").rglob("test_*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            for call in node.decorator_list if isinstance(node, Definition) else []:
-                kind = ast.unparse(call.func).rpartition(".")[2] if isinstance(call, ast.Call) else ""
-                if not isinstance(call, ast.Call) or kind not in ("executed", "equation"):
-                    continue
-                test = f"{path.relative_to(root).as_posix()}::{node.name}"  # type: ignore[attr-defined]
-                given = dict(zip(("tag", "of"), call.args, strict=False))
-                given |= {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
-                tag, of = (literal(given.get(name)) for name in ("tag", "of"))
-                found.append(Proof(tag or "", of or "", test))
-                if ast.unparse(call.func) != "executed" or tag is None or of is None:
-                    wrong.append(f"{test}: must be decorated @executed(tag, of=…)")
-                try:
-                    locate(of or "", root)
-                except ValueError as error:
-                    wrong.append(f"{test}: {error}")
+        for name, call in decorated(path.read_text(encoding="utf-8")):
+            test = f"{path.relative_to(root).as_posix()}::{name}"
+            given = dict(zip(("tag", "of"), call.args, strict=False))
+            given |= {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
+            tag, of = (literal(given.get(name)) for name in ("tag", "of"))
+            found.append(Proof(tag or "", of or "", test))
+            if ast.unparse(call.func) != "executed" or tag is None or of is None:
+                wrong.append(f"{test}: must be decorated @executed(tag, of=…)")
+            try:
+                locate(of or "", root)
+            except ValueError as error:
+                wrong.append(f"{test}: {error}")
     return found, wrong
+
+
+@cache
+def decorated(text: str) -> list[tuple[str, ast.Call]]:
+    """Return the name and the decorator of each test of an equation in a file."""
+    return [
+        (node.name, call)
+        for node in ast.walk(parsed(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for call in node.decorator_list
+        if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] in ("executed", "equation")
+    ]
 
 
 def literal(node: ast.expr | None) -> str | None:

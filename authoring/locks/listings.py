@@ -25,6 +25,9 @@ LONGEST, WIDTH = 45, 88
 WITHOUT = {"book/background/deep-learning-today"}  # the chapter that comes before all code
 
 
+parsed = functools.cache(ast.parse)  # of a text; nobody changes its tree
+
+
 def locate(name: str, root: Path = ROOT) -> tuple[Path, Definition]:
     """Find the file and the definition that a dotted name means, without importing anything."""
     parts = name.split(".")
@@ -32,7 +35,7 @@ def locate(name: str, root: Path = ROOT) -> tuple[Path, Definition]:
         path = root.joinpath(*parts[:cut]).with_suffix(".py")
         if not path.is_file():
             continue
-        body: list[ast.stmt] = ast.parse(path.read_text(encoding="utf-8")).body
+        body: list[ast.stmt] = parsed(path.read_text(encoding="utf-8")).body
         for part in parts[cut:]:
             node = next((node for node in body if isinstance(node, Definition) and node.name == part), None)
             if node is None:

@@ -39,8 +39,10 @@ class Module:
                 elif isinstance(node.value, ast.Attribute) and (whole := self.resolve(node.value)):
                     self.imported[node.targets[0].id] = whole
 
-    def elsewhere(self, name: str, fixture: bool) -> tuple["Module", ast.AST] | None:
-        """Return the definition of what is imported from other files of the tests, or is a fixture in a conftest.py."""
+    def find(self, name: str, fixture: bool) -> tuple["Module", ast.AST] | None:
+        """Return a definition of this file, or one imported from other files of the tests, or a fixture of theirs."""
+        if name in self.defined:
+            return self, self.defined[name]
         where, _, inner = self.imported.get(name, "").rpartition(".")
         files = [self.root / (where.replace(".", "/") + ".py")] if where.startswith("tests.") else []
         if fixture:
@@ -49,6 +51,14 @@ class Module:
             if file.is_file() and inner in (there := open_module(file, self.root)).defined:
                 return there, there.defined[inner]
         return None
+
+    def mentions(self, definition: ast.AST) -> "Uses":
+        """Return what one of the file's definitions mentions itself."""
+        if id(definition) not in self.used:
+            found = self.used[id(definition)] = Uses()
+            for node in walk(definition):
+                found.take(self, node)
+        return self.used[id(definition)]
 
     def resolve(self, node: ast.Attribute) -> str:
         """Return the dotted name that an attribute stands for by the imports; nothing if it is no imported one."""
@@ -91,24 +101,22 @@ def called(node: ast.AST) -> str:
 
 
 class Uses:
-    """What a definition mentions: itself, and with `add` what others do that it uses.
+    """What is mentioned: by a definition, or with `add` by several.
 
     Attributes:
         names: dotted names, by the imports.
         texts: strings that may name something, such as "relu".
         attributes: the last parts of attributes, and names.
         asserts: whether anything is asserted.
-        more: the definitions of the tests that it uses.
+        more: names that may be those of definitions in the tests, and whether they may be fixtures.
     """
 
-    def __init__(self, here: Module, definition: ast.AST):
+    def __init__(self) -> None:
         self.names: set[str] = set()
         self.texts: set[str] = set()
         self.attributes: set[str] = set()
         self.asserts = False
-        self.more: list[tuple[Module, ast.AST]] = []
-        for node in walk(definition):
-            self.take(here, node)
+        self.more: set[tuple[str, bool]] = set()
 
     def take(self, here: Module, node: ast.AST) -> None:
         """Take up what one node mentions."""
@@ -123,10 +131,8 @@ class Uses:
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             self.texts.add(node.value)
         self.asserts |= isinstance(node, ast.Assert)
-        if name in here.defined:
-            self.more.append((here, here.defined[name]))
-        elif name and (there := here.elsewhere(name, fixture=isinstance(node, ast.arg))):
-            self.more.append(there)
+        if name:
+            self.more.add((name, isinstance(node, ast.arg)))
 
     def add(self, other: "Uses") -> None:
         """Take up what another definition mentions."""
@@ -147,13 +153,14 @@ class Uses:
 
 def uses(owner: Module, start: ast.AST) -> Uses:
     """Return what a test mentions, with what it uses of the tests: constants, fixtures, helpers, and what these use."""
-    found = Uses(owner, start)
-    waiting, seen = [*found.more], {id(start)}
+    found = Uses()
+    waiting: list[tuple[Module, ast.AST]] = [(owner, start)]
+    seen: set[int] = set()
     while waiting:
         here, node = waiting.pop()
         if id(node) not in seen:
             seen.add(id(node))
-            part = here.used.get(id(node)) or here.used.setdefault(id(node), Uses(here, node))
+            part = here.mentions(node)
             found.add(part)
-            waiting += part.more
+            waiting += filter(None, (here.find(name, fixture) for name, fixture in part.more))
     return found

@@ -6,6 +6,7 @@ A page cites an entry by a link to one of its addresses, or by a number that com
 
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -37,6 +38,7 @@ def texts(root: Path = ROOT) -> dict[str, str]:
     return {page: markdown(path) for page, (path, _) in pages(root).items()}
 
 
+@cache
 def plain(address: str) -> str:
     """Return an address in the form in which two that lead to the same are equal."""
     address = re.sub(r"^https?://(?:www\.|dx\.)?", "", unquote(address).lower()).rstrip("/")
