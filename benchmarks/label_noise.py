@@ -1,11 +1,12 @@
-"""Losses under label noise, each with its learning rate, weight decay and stopping chosen on noisy validation labels.
+"""Losses under label noise, each with its settings and its stopping chosen on noisy validation labels.
 
 python -m benchmarks.label_noise [rows…]
 
 A seed draws the images, the noise, the initialisation and the order. The search has two seeds; what it chooses is
-trained with five others and evaluated on the official test images, whose labels are not touched. A setting is chosen
-twice: by the accuracy after the last epoch, and by that of the best epoch (early stopping). Validation labels are as
-noisy as those for training.
+trained with five others and evaluated on the official test images, whose labels are not touched. Learning rate and
+weight decay are chosen for each loss, and for generalized cross-entropy and label smoothing one of two values of their
+own, q or the amount of smoothing. A setting is chosen twice: by the accuracy after the last epoch, and by that of the
+best epoch (early stopping). Validation labels are as noisy as those for training.
 """
 
 from collections.abc import Callable
@@ -38,8 +39,14 @@ PAIRS = [(0, 6), (2, 4), (5, 7)]  # T-shirt and shirt, pullover and coat, sandal
 GRID = list(product([0.0003, 0.001, 0.003, 0.01, 0.03], [0.0, 0.1, 0.3, 1.0]))  # learning rate, weight decay
 SEARCH, FRESH = (0, 1), (10, 11, 12, 13, 14)
 NOISE = [("uniform", 0.0), ("uniform", 0.2), ("uniform", 0.4), ("similar", 0.2), ("annotator", 0.2)]
-LOSSES = ["cross-entropy", "generalized", "forward", "absolute"]
-ROWS = [(kind, rate, loss) for kind, rate in NOISE for loss in LOSSES[:2]] + [
+LOSSES: dict[str, list[float]] = {  # and the values among which theirs is chosen
+    "cross-entropy": [0.0],
+    "generalized": [0.4, 0.7],
+    "smoothing": [0.1, 0.4],
+    "forward": [0.0],
+    "absolute": [1.0],
+}
+ROWS = [(kind, rate, loss) for kind, rate in NOISE for loss in ("cross-entropy", "generalized", "smoothing")] + [
     ("uniform", 0.4, "forward"),
     ("uniform", 0.4, "absolute"),
     ("similar", 0.2, "forward"),
@@ -116,36 +123,37 @@ def transition(x: Tensor, y: Tensor, seed: int) -> Tensor:
     return joint / joint.sum(1, keepdim=True)
 
 
-def loss_function(name: str, x: Tensor, y: Tensor, seed: int) -> Loss:
-    """Return a loss by its name; the noise that forward correction needs is estimated."""
+def loss_function(name: str, value: float, x: Tensor, y: Tensor, seed: int) -> Loss:
+    """Return a loss by its name and its value; the noise that forward correction needs is estimated."""
     if name == "forward":
         return partial(forward_corrected_cross_entropy, transition=transition(x, y, seed))
-    if name == "cross-entropy":
-        return F.cross_entropy
-    return partial(generalized_cross_entropy, q=0.7 if name == "generalized" else 1.0)
+    if name in ("generalized", "absolute"):
+        return partial(generalized_cross_entropy, q=value)
+    return partial(F.cross_entropy, label_smoothing=value)
 
 
 def row(kind: str, rate: float, name: str) -> dict[str, Any]:
     """Choose the settings of a loss under some noise, and evaluate them with other seeds."""
-    last = torch.zeros(len(GRID), len(SEARCH))
-    best = torch.zeros(len(GRID), len(SEARCH))
+    settings = list(product(LOSSES[name], GRID))
+    last = torch.zeros(len(settings), len(SEARCH))
+    best = torch.zeros(len(settings), len(SEARCH))
     for column, seed in enumerate(SEARCH):
         x, y = draw(kind, rate, seed)
-        loss = loss_function(name, x, y, seed)
-        for n, (lr, decay) in enumerate(GRID):
-            _, validated, _ = train(x, y, loss, lr, decay, seed)
+        losses = {value: loss_function(name, value, x, y, seed) for value in LOSSES[name]}
+        for n, (value, (lr, decay)) in enumerate(settings):
+            _, validated, _ = train(x, y, losses[value], lr, decay, seed)
             last[n, column], best[n, column] = validated[-1], max(validated)
     found: dict[str, Any] = {}
     for stopping, accuracies in (("last", last), ("early", best)):
-        lr, decay = GRID[int(accuracies.mean(1).argmax())]
+        value, (lr, decay) = settings[int(accuracies.mean(1).argmax())]
         tests = []
         for seed in FRESH:
             x, y = draw(kind, rate, seed)
-            _, validated, predicted = train(x, y, loss_function(name, x, y, seed), lr, decay, seed)
+            _, validated, predicted = train(x, y, loss_function(name, value, x, y, seed), lr, decay, seed)
             epoch = EPOCHS - 1 if stopping == "last" else validated.index(max(validated))
             tests.append(round((predicted[epoch] == DATA.test_labels).double().mean().item(), 4))
-        grid = [round(value, 4) for value in accuracies.mean(1).tolist()]
-        found[stopping] = {"lr": lr, "decay": decay, "validation": grid, "test": summary(tests)}
+        grid = [round(accuracy, 4) for accuracy in accuracies.mean(1).tolist()]
+        found[stopping] = {"lr": lr, "decay": decay, "value": value, "validation": grid, "test": summary(tests)}
     return found
 
 

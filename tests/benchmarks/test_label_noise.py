@@ -3,9 +3,11 @@
 import ast
 
 import pytest
+import torch
 
 from authoring.book import ROOT, read
 from benchmarks import label_issues, label_noise, store
+from dlbook.metrics.paired import difference_over_seeds
 
 
 def test_short_rows_again():
@@ -18,9 +20,9 @@ def test_every_row_is_there():
     for kind, rate, loss in label_noise.ROWS:
         for stopping in ("last", "early"):
             row = stored[f"{kind} {rate} {loss}"][stopping]
-            best = max(range(len(label_noise.GRID)), key=row["validation"].__getitem__)
+            best = max(range(len(row["validation"])), key=row["validation"].__getitem__)
             assert row["validation"][best] == max(row["validation"])
-            assert (row["lr"], row["decay"]) in label_noise.GRID
+            assert (row["lr"], row["decay"]) in label_noise.GRID and row["value"] in label_noise.LOSSES[loss]
             assert len(row["test"]["values"]) == len(label_noise.FRESH)
     issues = store.load("label_issues")
     for kind, rate in label_issues.NOISE:
@@ -32,7 +34,7 @@ def test_settings_that_the_chapter_compares_are_not_at_an_edge():
     stored = store.load("label_noise")
     rates, decays = ({setting[n] for setting in label_noise.GRID} for n in (0, 1))
     for kind, rate in label_noise.NOISE:
-        for loss in ("cross-entropy", "generalized"):
+        for loss in ("cross-entropy", "generalized", "smoothing"):
             row = stored[f"{kind} {rate} {loss}"]["early"]
             assert min(rates) < row["lr"] < max(rates) and row["decay"] < max(decays)
 
@@ -41,13 +43,23 @@ def test_the_chapter_copies_what_is_stored():
     cells = [cell.source for cell in read(ROOT / "book/challenges/poor-data.ipynb").cells]
     source = next(source for source in cells if "CHOSEN = {" in source)
     found = {
-        node.targets[0].id: node.value
+        node.targets[0].id: ast.literal_eval(node.value)
         for node in ast.parse(source).body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id in ("CHOSEN", "STORED")
     }
-    chosen = {key.value: value for key, value in zip(found["CHOSEN"].keys, found["CHOSEN"].values, strict=True)}
-    values = ast.literal_eval(found["STORED"])
-    for name in ("cross-entropy", "generalized"):
+    assert found["CHOSEN"].keys() == found["STORED"].keys() == {"cross-entropy", "generalized", "smoothing"}
+    for name, chosen in found["CHOSEN"].items():
         row = store.load("label_noise")[f"uniform 0.4 {name}"]["early"]
-        assert [ast.literal_eval(part) for part in chosen[name].elts[1:]] == [row["lr"], row["decay"]]
-        assert values[name] == row["test"]["values"]
+        assert chosen == (row["value"], row["lr"], row["decay"])
+        assert found["STORED"][name] == row["test"]["values"]
+
+
+def test_removing_the_flagged_helped_nowhere():
+    """The chapter says so: the interval of no stored setting is above zero."""
+    stored = store.load("label_issues")
+    for kind, rate in label_issues.NOISE:
+        row = stored[f"{kind} {rate}"]
+        found, nothing = (torch.tensor(row[f"accuracy {name}"]) for name in ("found", "nothing"))
+        assert not difference_over_seeds(found, nothing).above(0)
