@@ -377,7 +377,7 @@ def shapley_values(
     worth = value(present)
     check_floating(worth=worth)
     check_shape("the worth of coalitions", worth, len(present))
-    exact = worth.to(torch.float64)
+    exact = _exact(worth)
     size = present.sum(1).to(exact.device)
     weights = [1 / (players * math.comb(players - 1, s)) for s in range(players)]
     weight = exact.new_tensor(weights)  # of a coalition without the player, by its size
@@ -386,7 +386,7 @@ def shapley_values(
         pairs = exact.reshape(-1, 2, 2**player)
         others = size.reshape(-1, 2, 2**player)[:, 0]
         result.append((weight[others] * (pairs[:, 1] - pairs[:, 0])).sum())
-    return torch.stack(result).to(worth.dtype)
+    return torch.stack(result).to(worth)
 
 
 def local_surrogate(
@@ -426,13 +426,20 @@ def local_surrogate(
     check_shape("weight", weight, len(present))
     if not ((weight >= 0) & weight.isfinite()).all():
         raise ValueError(f"weight must be finite and not negative: got {weight}")
-    exact = worth.to(torch.float64)
+    exact = _exact(worth)
+    weights = weight.to(exact)
     design = torch.cat([torch.ones_like(exact)[:, None], present.to(exact)], 1)
-    if torch.linalg.matrix_rank(design[weight > 0]) < design.shape[1]:
+    if torch.linalg.matrix_rank(design[weights > 0]) < design.shape[1]:
         raise ValueError("present must determine a slope for each player")
-    root = weight.to(exact).sqrt()
+    root = weights.sqrt()
     slopes = torch.linalg.lstsq(root[:, None] * design, root * exact).solution[1:]
-    return slopes.to(worth.dtype)
+    return slopes.to(worth)
+
+
+def _exact(numbers: Tensor) -> Tensor:
+    """Return numbers in float64, on the CPU if they are on a device without it."""
+    where = "cpu" if numbers.device.type == "mps" else numbers.device
+    return numbers.to(where).to(torch.float64)
 
 
 def _all_logits(model: Model, x: Tensor, target: Tensor) -> Tensor:
