@@ -24,7 +24,7 @@ INCOMES = {"<=50K": "at most $50,000", ">50K": "more than $50,000"}
 
 
 def adult(test_fraction: float = 0.2, seed: int = 0) -> Parts[Table]:
-    """Load the Adult table: who earned more than $50,000 in the US census of 1994.
+    """Load the Adult table: whose income exceeds $50,000 in a US survey of 1994.
 
     6 columns hold numbers, 8 categories. The test set is the official one, whole:
     16,281 rows, 23.6 % of them above. Of the 32,561 rows for training, 52 are left out:
@@ -32,7 +32,8 @@ def adult(test_fraction: float = 0.2, seed: int = 0) -> Parts[Table]:
     features are in the test set too. Missing are workclass, occupation or
     native-country, in 7.4 % of the rows. education-num is education as a number; fnlwgt
     is how many people a row stands for, not what a person is like; a capital gain of
-    99,999 stands for all above.
+    99,999 stands for all above. The income is, by later notes of a donor, an adjusted
+    gross income: that of a tax return, which may be a couple's.
 
     Args:
         test_fraction: how much of the rows for training goes to the validation set

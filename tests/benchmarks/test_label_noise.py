@@ -56,10 +56,16 @@ def test_the_chapter_copies_what_is_stored():
         assert found["STORED"][name] == row["test"]["values"]
 
 
-def test_removing_the_flagged_helped_nowhere():
-    """The chapter says so: the interval of no stored setting is above zero."""
+def test_removing_the_flagged_helped_nowhere_and_harmed_under_uniform_noise():
+    """The chapter says so: no interval lies above zero, and these lie below."""
     stored = store.load("label_issues")
+    harmed = set()
     for kind, rate in label_issues.NOISE:
         row = stored[f"{kind} {rate}"]
         found, nothing = (torch.tensor(row[f"accuracy {name}"]) for name in ("found", "nothing"))
-        assert not difference_over_seeds(found, nothing).above(0)
+        change = difference_over_seeds(found, nothing)
+        assert not change.above(0)
+        if change.below(0):
+            harmed.add((kind, rate))
+    assert len(label_issues.NOISE) == 10
+    assert harmed == {("uniform", 0.0), ("uniform", 0.1), ("uniform", 0.4)}
