@@ -107,6 +107,8 @@ SECOND = {
     "book/challenges/interpretability",
     "book/challenges/little-data",
     "book/challenges/poor-data",
+    "book/challenges/transfer",
+    "book/challenges/zero-shot",
     "book/faq/evaluation",
 }
 

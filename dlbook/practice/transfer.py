@@ -160,6 +160,7 @@ class LoRA(nn.Module):
         if rank > min(inputs, outputs):
             raise ValueError(f"rank must be at most {min(inputs, outputs)}: got {rank}")
         self.layer = layer.requires_grad_(False)
+        self.in_features, self.out_features = inputs, outputs
         self.a = nn.Parameter(layer.weight.new_empty(rank, inputs))
         self.b = nn.Parameter(layer.weight.new_zeros(outputs, rank))
         nn.init.kaiming_uniform_(self.a, a=math.sqrt(5))  # as a linear layer begins

@@ -152,6 +152,13 @@ def test_lora_is_added_by_name():
     assert trained == ["block0.query.a", "block0.query.b", "block1.query.a", "block1.query.b"]
 
 
+def test_lora_stands_for_the_layer_that_it_changes():
+    """Layers that ask a linear layer for its width, as attention does, get it from LoRA too."""
+    layer = nn.Linear(4, 6)
+    changed = LoRA(layer, rank=2)
+    assert (changed.in_features, changed.out_features) == (layer.in_features, layer.out_features) == (4, 6)
+
+
 # --- without examples -------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,99 @@
+"""Committed results on zero-shot learning: still what a short run gives, and what the chapter shows."""
+
+import pytest
+import torch
+
+from authoring.book import ROOT, read
+from benchmarks import store, zero_shot
+
+LABELS = {
+    "names": "names",
+    "class words": "class words",
+    "attributes": "attributes",
+    "names, not centred": "not centred",
+    "names, from pixels": "pixels",
+    "names, Twitter's images": "other designer",
+    "shuffled names": "shuffled names",
+    "few-shot, 1 image a class": "1 shots, features",
+    "few-shot, 2 images a class": "2 shots, features",
+    "few-shot, 5 images a class": "5 shots, features",
+}
+
+
+def rounded(values):
+    return [round(value, 3) for value in values]
+
+
+def in_the_chapter(stored):
+    """Return what the chapter draws."""
+    reviews, unseen, general = stored["reviews"], stored["unseen"], stored["generalised"]
+    accuracy = unseen["accuracy"]
+    return {
+        "probe": {int(count): rounded(values) for count, values in reviews["probe"].items()},
+        "single": rounded(reviews["single"]),
+        "ensemble": round(reviews["ensemble"], 3),
+        "bars": {label: round(sum(accuracy[name]) / len(accuracy[name]), 3) for label, name in LABELS.items()},
+        "chance": round(unseen["chance"], 3),
+        "curves": {name: [rounded(pair) for pair in curve] for name, curve in general["curves"].items()},
+        "stacked": {name: rounded(general["accuracy"][f"{name}, stacked"]) for name in general["curves"]},
+    }
+
+
+def cells():
+    return [cell.source for cell in read(ROOT / "book/challenges/zero-shot.ipynb").cells]
+
+
+def test_the_chapter_draws_what_is_stored():
+    source = next(source for source in cells() if source.startswith("# Measured by benchmarks/zero_shot.py"))
+    found: dict = {}
+    exec(source, found)
+    expected = in_the_chapter(store.load("zero_shot"))
+    assert {name: found[name] for name in expected} == expected
+
+
+def test_the_chapter_has_the_same_classes_and_prompts():
+    for name, expected in (("CLASSES", zero_shot.CLASSES), ("prompts", zero_shot.PROMPTS)):
+        source = next(source for source in cells() if source.startswith(f"{name} = "))
+        end = source.index("\n}\n" if name == "CLASSES" else "\n]\n") + 2
+        found: dict = {}
+        exec(source[:end], found)
+        assert found[name] == expected
+
+
+def test_a_short_row_again():
+    assert zero_shot.short() == pytest.approx(store.load("zero_shot")["short"], abs=0.02)
+
+
+def test_every_class_has_its_own_attributes():
+    table = zero_shot.attributes()
+    assert table.shape == (46, 28) and len(table.unique(dim=0)) == 46 and (table.sum(1) > 0).all()
+
+
+def test_each_class_is_unseen_once_and_never_seen_at_the_same_time():
+    for seed in range(3):
+        tested = []
+        for trained, validated, unseen in zero_shot.splits(seed):
+            assert sorted(torch.cat([trained, validated, unseen]).tolist()) == list(range(46))
+            tested += unseen.tolist()
+        assert sorted(tested) == list(range(46))
+
+
+def test_the_map_is_that_of_scikit_learn():
+    from sklearn.linear_model import Ridge
+
+    generator = torch.Generator().manual_seed(0)
+    x, target = (torch.randn(12, size, generator=generator).double() for size in (30, 4))
+    x = x - x.mean(0)
+    matrix, mean = zero_shot.Ridge(x).fit(target, 3.0)
+    expected = Ridge(alpha=3.0).fit(x.numpy(), target.numpy()).predict(x.numpy())
+    torch.testing.assert_close(x @ matrix + mean, torch.from_numpy(expected))
+
+
+def test_recall_by_hand():
+    similar = torch.tensor([[0.9, 0.5, 0.1], [0.8, 0.3, 0.6], [0.2, 0.1, 0.7]])
+    assert zero_shot.recalls(similar)[0] == pytest.approx(2 / 3) and zero_shot.recalls(similar)[1] == 1
+
+
+def test_words_of_the_prompts():
+    found = zero_shot.matched([["a", "great", "film"], ["it"], ["terrible"]], torch.tensor([1, 0, 1]))
+    assert found == {"accuracy": 0.5, "decided": round(2 / 3, 4)}
