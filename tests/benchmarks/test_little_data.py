@@ -5,8 +5,8 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from authoring.book import ROOT, read
 from benchmarks import little_data, store
+from tests.helpers.chapters import measured
 
 EFFECTS = {
     "reviews: MiniLM, not TF-IDF": ("texts 100", "MiniLM - TF-IDF"),
@@ -45,10 +45,7 @@ def in_the_chapter(stored):
 
 
 def test_the_chapter_draws_what_is_stored():
-    cells = [cell.source for cell in read(ROOT / "book/challenges/little-data.ipynb").cells]
-    source = next(source for source in cells if source.startswith("# Measured by benchmarks/little_data.py"))
-    found: dict = {}
-    exec(source, found)
+    found = measured("book/challenges/little-data", "little_data")
     assert tuple(found[name] for name in ("texts", "images", "active", "effects")) == in_the_chapter(
         store.load("little_data")
     )

@@ -2,8 +2,8 @@
 
 import pytest
 
-from authoring.book import ROOT, read
 from benchmarks import little_data_controls, store
+from tests.helpers.chapters import measured
 
 CONTROLS = {
     "reviews: MiniLM's word vectors, not TF-IDF": ("texts 100", "word vectors - TF-IDF"),
@@ -14,10 +14,7 @@ CONTROLS = {
 
 
 def test_the_chapter_draws_what_is_stored():
-    cells = [cell.source for cell in read(ROOT / "book/challenges/little-data.ipynb").cells]
-    source = next(source for source in cells if source.startswith("# Measured by benchmarks/little_data.py"))
-    found: dict = {}
-    exec(source, found)
+    found = measured("book/challenges/little-data", "little_data")
     stored = store.load("little_data_controls")
     assert found["controls"] == {
         label: [round(v, 3) for v in stored[row]["differences"][pair]] for label, (row, pair) in CONTROLS.items()

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from authoring.book import ROOT, read
 from benchmarks import little_data_rivals, store
 from dlbook.metrics.paired import difference_over_seeds
+from tests.helpers.chapters import measured
 
 RIVALS = {
     "images: HOG, squares of 7 pixels, not pixels": ("images 100", "HOG 7 - pixels"),
@@ -15,10 +15,7 @@ RIVALS = {
 
 
 def test_the_chapter_draws_what_is_stored():
-    cells = [cell.source for cell in read(ROOT / "book/challenges/little-data.ipynb").cells]
-    source = next(source for source in cells if source.startswith("# Measured by benchmarks/little_data.py"))
-    found: dict = {}
-    exec(source, found)
+    found = measured("book/challenges/little-data", "little_data")
     stored = store.load("little_data_rivals")
     assert found["rivals"] == {
         label: [round(v, 3) for v in stored[row]["differences"][pair]] for label, (row, pair) in RIVALS.items()

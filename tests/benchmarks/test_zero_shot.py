@@ -5,6 +5,7 @@ import torch
 
 from authoring.book import ROOT, read
 from benchmarks import store, zero_shot
+from tests.helpers.chapters import measured
 
 LABELS = {
     "names": "names",
@@ -44,9 +45,7 @@ def cells():
 
 
 def test_the_chapter_draws_what_is_stored():
-    source = next(source for source in cells() if source.startswith("# Measured by benchmarks/zero_shot.py"))
-    found: dict = {}
-    exec(source, found)
+    found = measured("book/challenges/zero-shot", "zero_shot")
     expected = in_the_chapter(store.load("zero_shot"))
     assert {name: found[name] for name in expected} == expected
 
