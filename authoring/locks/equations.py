@@ -18,6 +18,7 @@ from authoring.locks.listings import locate, parsed
 
 CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]+`", re.M | re.S)
 DISPLAY = re.compile(r"\$\$(.+?)\$\$(?:\s*<!--\s*derivation of (\S+)\s*-->)?", re.S)
+ENDED = re.compile(r"\$\$(.+?)\$\$([^\n]*)", re.S)
 TAG = re.compile(r"\\tag\{(.+?)\}")
 CITED = re.compile(r"\((\d+(?:\.\d+)*[a-z])\)|\bequations?\s+(\d+(?:\.\d+)*[a-z])\b")  # in a text: (3.1.1a)
 SOURCE = re.compile(r"book\s+equations?\s+((?:\(\d[\w.]*\)(?:,\s+|\s+and\s+|\s+to\s+)?)+)")  # in a docstring
@@ -43,6 +44,9 @@ def displayed(root: Path = ROOT) -> tuple[dict[str, str], list[str]]:
             elif not re.fullmatch(re.escape(number) + "[a-z]", tags[0]):
                 wrong.append(f"{where}: must have a tag made of {number}, its section, and a letter")
             found |= {tag: page for tag in tags if tag not in found}
+        for formula, behind in ENDED.findall(plain):
+            if behind.strip():  # the page would show the dollar signs
+                wrong.append(f"{page}, {' '.join(formula.split())}: must end its line: got {behind.strip()!r}")
         others = BARE.findall(DISPLAY.sub("", plain))
         wrong += [f"{page}: a display equation must stand between $$ and $$: got {other}" for other in others]
     return found, wrong + [fault for origin, fault in derivations if origin not in found]

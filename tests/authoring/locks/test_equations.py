@@ -12,7 +12,8 @@ $$
 
 so, inline $y = x$ and `$$ not this $$`,
 
-$$z = f(y)$$ <!-- derivation of 1.1a -->
+$$z = f(y)$$
+<!-- derivation of 1.1a -->
 
 > $$ w = 0 \tag{1.1b} $$
 """
@@ -74,6 +75,10 @@ def test_proofs(root):
         ("$$ y $$\n<!-- derivation of 1.1z -->", "book/b, y: is derived from 1.1z, which must be in the book"),
         (r"\begin{align} y \end{align}", r"must stand between $$ and $$: got \begin{align}"),
         (r"\[ y \]", r"got \["),
+        (
+            "$$ y $$ <!-- derivation of 1.1a -->",
+            "book/b, y: must end its line: got '<!-- derivation of 1.1a -->'",
+        ),
     ],
 )
 def test_planted_faults_in_the_book(root, text, message):
