@@ -61,7 +61,7 @@ def emoji(designer: str = "google") -> Emoji:
         ValueError: There is no such designer here.
         OSError: The data can neither be found nor fetched; see `store.fetch`.
 
-    Source: Henderson 2024, emoji-data 16.0.
+    Source: Henderson 2025, emoji-data 16.0.
     """
     from PIL import Image  # which no other data needs
 
