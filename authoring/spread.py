@@ -81,9 +81,9 @@ print(__import__("json").dumps({{name: _value(ask) for name, ask in {{
         nb.cells.insert(places[0] + 1, asked)
 
 
-def run(nb: NotebookNode, name: str, machine: str) -> float:
+def run(nb: NotebookNode, name: str, machine: str, file: Path) -> float:
     """Run a notebook on a machine to its end, whatever fails, and keep its outputs; return the seconds that it took."""
-    start, file, fresh = time.perf_counter(), kept(nb, name, machine), copy.deepcopy(nb)
+    start, fresh = time.perf_counter(), copy.deepcopy(nb)
     ask_values(fresh)
     for cell in book.code_cells(fresh):
         cell.metadata.tags = [*book.tags(cell), "raises-exception"]  # where it fails is a result, too
@@ -105,12 +105,14 @@ def run_missing(nb: NotebookNode, name: str, names: Iterable[str], jobs: int = 1
 
     def attempt(machine: str) -> str:
         try:
-            print(f"  {machine}: {run(nb, name, machine):.1f} s", flush=True)
+            print(f"  {machine}: {run(nb, name, machine, files[machine]):.1f} s", flush=True)
         except (ValueError, RuntimeError, CellTimeoutError) as error:  # refused outputs, a dead kernel, too slow
             return f"it did not run to its end on {machine}: {error}"
         return ""
 
-    waiting = [machine for machine in names if not kept(nb, name, machine).is_file()]
+    # Here, not in the threads: two that parse at a time can break each other's parser in Python 3.11.
+    files = {machine: kept(nb, name, machine) for machine in names}
+    waiting = [machine for machine, file in files.items() if not file.is_file()]
     alone = [machine for machine in waiting if machines.ALL[machine]["OMP_NUM_THREADS"] != "1"]
     with ThreadPoolExecutor(jobs) as pool:
         found = list(pool.map(attempt, [machine for machine in waiting if machine not in alone]))

@@ -51,7 +51,8 @@ def run(
     }
     about = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
     parser = argparse.ArgumentParser(prog=made["command"], description=about)
-    listed = f"measure these (again), of {', '.join(rows)}; default: all that are missing"
+    names = ", ".join(rows).replace("%", "%%")  # argparse fills in what stands behind a %
+    listed = f"measure these (again), of {names}; default: all that are missing"
     parser.add_argument("rows", nargs="*", choices=["missing", *rows], default="missing", metavar="row", help=listed)
     asked = parser.parse_args(arguments).rows
     torch.set_num_threads(1)

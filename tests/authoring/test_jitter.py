@@ -256,8 +256,13 @@ def shown(environment, folder):
     return nb.cells[1].outputs[0].text.split()
 
 
-def test_kernels_round_otherwise_and_get_no_names(tmp_path):
-    results = [shown(machines.MACHINES[name], tmp_path) for name in ("native-1", "jitter-0", "jitter-1")]
+@pytest.fixture(scope="module")
+def native(tmp_path_factory):
+    return shown(machines.MACHINES["native-1"], tmp_path_factory.mktemp("native"))
+
+
+def test_kernels_round_otherwise_and_get_no_names(native, tmp_path):
+    results = [native, *(shown(machines.MACHINES[name], tmp_path) for name in ("jitter-0", "jitter-1"))]
     assert len({result[0] for result in results}) == 3
     assert all(result[1:] == ["False", "False"] for result in results)
     assert float(results[0][0]) == pytest.approx(float(results[1][0]), rel=1e-4)
@@ -270,9 +275,8 @@ def test_a_kernel_that_cannot_round_otherwise_ends():
         assert run.returncode == status and ("ValueError" in run.stderr) is bool(status)
 
 
-def test_pytest_compares_with_what_was_rounded_otherwise(tmp_path):
+def test_pytest_compares_with_what_was_rounded_otherwise(native, tmp_path):
     """The environment reaches the kernels of nbval, and not pytest itself."""
-    native = shown(machines.MACHINES["native-1"], tmp_path)
     text = " ".join(native) + "\n"
     write(notebook(code(SOURCE), code(SHOW, printed(text))), tmp_path / "a.ipynb")
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--nbval", "-q", "a.ipynb"]

@@ -141,3 +141,10 @@ def test_unknown_rows_are_refused(script, capsys):
 
 def test_summary():
     assert store.summary([1.0, 3.0]) == {"values": [1.0, 3.0], "mean": 2.0, "min": 1.0, "max": 3.0}
+
+
+def test_rows_may_have_a_percent_sign_in_their_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(store, "RESULTS", tmp_path)
+    with pytest.raises(SystemExit, match="0"):
+        store.run(__file__, {"5 % of the labels": lambda: 1}, ["--help"])
+    assert "5 % of the labels" in capsys.readouterr().out

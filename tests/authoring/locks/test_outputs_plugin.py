@@ -1,7 +1,7 @@
 """The output lock, proven by faults: each cell of one notebook is right or wrong, and pytest must say which, and why.
 
 The cells are executed as they should be, get other sources, and are compared by nbval and the plugin, in a folder of
-their own: once in one process and once by two of xdist's workers.
+their own, by two of xdist's workers, as `make test` compares the book; a part of them is compared in this process.
 """
 
 import base64
@@ -25,7 +25,7 @@ pytest_plugins = ["pytester"]
 
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--nbval"]
 PLUGINS = ["-p", "nbval.plugin", "-p", "xdist.plugin", "-p", "authoring.pytest_plugin"]
-WORKERS = {"one": [], "two": ["-n", "2", "--dist", "loadfile"]}
+WORKERS = ["-n", "2", "--dist", "loadfile"]
 SETUP = """\
 %config InlineBackend.print_figure_kwargs = {"bbox_inches": None}
 import sys
@@ -116,8 +116,8 @@ def start(folder, *options):
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, encoding="utf-8")
 
 
-def finish(processes):
-    return {workers: process.communicate(timeout=180)[0] for workers, process in processes.items()}
+def finish(process):
+    return process.communicate(timeout=180)[0]
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +146,8 @@ def book(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def outcome(book):
-    """What pytest prints, by the number of its workers."""
-    return finish({workers: start(book, *options) for workers, options in WORKERS.items()})
+    """What pytest prints."""
+    return finish(start(book, *WORKERS))
 
 
 def passage(text, number):
@@ -156,41 +156,36 @@ def passage(text, number):
     return found[1] if found else ""
 
 
-@pytest.mark.parametrize("workers", WORKERS)
 @pytest.mark.parametrize("number, message", [pytest.param(n, row[4], id=row[0]) for n, row in enumerate(CELLS, 1)])
-def test_cell(outcome, number, message, workers):
-    text = outcome[workers]
-    assert re.search(rf"^{'FAILED' if message else 'PASSED'} faults.ipynb::Cell {number}\b", text, re.M), text[-3000:]
+def test_cell(outcome, number, message):
+    verdict = "FAILED" if message else "PASSED"
+    assert re.search(rf"^{verdict} faults.ipynb::Cell {number}\b", outcome, re.M), outcome[-3000:]
     if message:
-        assert re.search(message.replace("+", r"\+"), passage(text, number)), passage(text, number)
-        assert "run `make notebooks`" in passage(text, number)
+        assert re.search(message.replace("+", r"\+"), passage(outcome, number)), passage(outcome, number)
+        assert "run `make notebooks`" in passage(outcome, number)
 
 
-@pytest.mark.parametrize("workers", WORKERS)
-def test_failed_figure_is_saved_beside_the_stored_one(book, outcome, workers):
+def test_failed_figure_is_saved_beside_the_stored_one(book, outcome):
     number = 1 + [row[0] for row in CELLS].index("curve 1 % higher")
-    names = re.search(r"compare _build/failed-figures/(\S+) with (\S+)\.\n", passage(outcome[workers], number)).groups()
+    names = re.search(r"compare _build/failed-figures/(\S+) with (\S+)\.\n", passage(outcome, number)).groups()
     assert names == (f"faults-cell-{number}.png", f"faults-cell-{number}-stored.png")
     fresh, stored = ((book / "_build" / "failed-figures" / name).read_bytes() for name in names)
     assert stored == base64.b64decode(read(book / "faults.ipynb").cells[number].outputs[0].data["image/png"])
     assert fresh != stored
 
 
-@pytest.mark.parametrize("workers", WORKERS)
-def test_kernels_get_the_reference_device(outcome, workers):
+def test_kernels_get_the_reference_device(outcome):
     """Whatever the kernel is called where a notebook was saved, and whichever program saved it."""
-    assert "PASSED fine.ipynb::Cell 0" in outcome[workers] and "PASSED colab.ipynb::Cell 0" in outcome[workers]
+    assert "PASSED fine.ipynb::Cell 0" in outcome and "PASSED colab.ipynb::Cell 0" in outcome
 
 
-@pytest.mark.parametrize("workers", WORKERS)
-def test_summary_counts_cells(outcome, workers):
+def test_summary_counts_cells(outcome):
     text = "49 cells of 3 notebooks: 20 exact, 20 toleranced, 2 sample, 2 ignored, 5 without output"
-    assert text in outcome[workers], re.findall(".* cells of .*", outcome[workers])
+    assert text in outcome, re.findall(".* cells of .*", outcome)
 
 
-@pytest.mark.parametrize("workers", WORKERS)
-def test_summary_names_the_machines(outcome, workers):
-    assert f"Stored outputs are from {machines.STORED_ON}, one thread; this is {machines.kind()}" in outcome[workers]
+def test_summary_names_the_machines(outcome):
+    assert f"Stored outputs are from {machines.STORED_ON}, one thread; this is {machines.kind()}" in outcome
 
 
 def test_where_outputs_are_from(tmp_path, monkeypatch):
@@ -271,32 +266,30 @@ def refusals(tmp_path_factory):
     folder = tmp_path_factory.mktemp("refused")
     for name, (nb, _) in REFUSED.items():
         write(nb, folder / f"{name}.ipynb")
-    return finish({workers: start(folder, *options) for workers, options in WORKERS.items()})
+    return finish(start(folder, *WORKERS))
 
 
-@pytest.mark.parametrize("workers", WORKERS)
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused_before_anything_runs(refusals, name, workers):
-    found = re.search(rf"^_+ ERROR collecting {name}.ipynb _+$(.*?)^(?:_+ |=+ )", refusals[workers], re.M | re.S)
-    assert found and REFUSED[name][1] in found[1], refusals[workers]
+def test_refused_before_anything_runs(refusals, name):
+    found = re.search(rf"^_+ ERROR collecting {name}.ipynb _+$(.*?)^(?:_+ |=+ )", refusals, re.M | re.S)
+    assert found and REFUSED[name][1] in found[1], refusals
 
 
-@pytest.mark.parametrize("workers", WORKERS)
-def test_nothing_runs_of_what_is_refused(refusals, workers):
-    assert not re.search("^(PASSED|FAILED)", refusals[workers], re.M)
+def test_nothing_runs_of_what_is_refused(refusals):
+    assert not re.search("^(PASSED|FAILED)", refusals, re.M)
 
 
 def test_nothing_else_is_refused(tmp_path):
     for name, nb in ACCEPTED.items():
         write(nb, tmp_path / f"{name}.ipynb")
-    text = finish({"one": start(tmp_path, "--collect-only", "-q")})["one"]
+    text = finish(start(tmp_path, "--collect-only", "-q"))
     assert set(re.findall(r"^(\w+)\.ipynb::Cell 0", text, re.M)) == set(ACCEPTED), text
     assert "ERROR" not in text
 
 
 def test_outputs_are_not_compared_in_lax_mode(book):
     """On machines for which the stored outputs are not promised, cells still must run."""
-    text = finish({"one": start(book, "--nbval-lax", "fine.ipynb")})["one"]
+    text = finish(start(book, "--nbval-lax", "fine.ipynb"))
     assert "1 cells of 1 notebooks: 1 only executed" in text, text
 
 
