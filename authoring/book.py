@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import pickle
 import re
+import subprocess
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -20,8 +21,10 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from nbformat import NotebookNode
 from nbformat.warnings import DuplicateCellId, MissingIDFieldWarning
+from ruff.__main__ import find_ruff_bin
 
 ROOT = Path(__file__).resolve().parents[1]
+WIDTH = 88  # of the lines in notebooks
 PARSER = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin, double_inline=True)
 
 
@@ -113,6 +116,13 @@ def identify(nb: NotebookNode) -> None:
         key = hashlib.sha256((cell.cell_type + cell.source).encode()).hexdigest()[:10]
         seen[key] += 1
         cell.id = key if seen[key] == 1 else f"{key}-{seen[key]}"
+
+
+@cache  # several locks ask for the same code, and the formatter is a process of its own
+def formatted(code: str) -> str:
+    """Return code of a notebook in the one form, in lines that fit on the page."""
+    command = [find_ruff_bin(), "format", "--isolated", "--line-length", str(WIDTH), "-"]
+    return subprocess.run(command, input=code, capture_output=True, check=True, encoding="utf-8").stdout.strip()
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

@@ -24,8 +24,6 @@ Form the difference so that the word of the sentence is its sign: in errors, tho
 import ast
 import json
 import re
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -36,7 +34,7 @@ from markdown_it.token import Token
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from authoring.book import PARSER, ROOT, chapters, code_cells, markdown_cells, tags
+from authoring.book import PARSER, ROOT, chapters, code_cells, formatted, markdown_cells, tags
 from authoring.locks import unseen
 from authoring.locks.equations import proofs
 
@@ -45,8 +43,6 @@ COMMENT = re.compile(r"<!--.*?-->", re.S)
 QUIET = re.compile(r"`[^`]*`|\$[^$]*\$")  # code and formulas compare nothing
 SENTENCES = re.compile(r"(?<=[.!?])([*_”\"’)]*(?:\s*\x00\d+\x00)*)\s+(?=[^\s\x00])")
 TAGGED = re.compile(r"equations?\s+(\d[\w.]*(?:(?:,|\s+and)\s+\d[\w.]*)*)")
-
-FORMATTER = [sys.executable, "-m", "ruff", "format", "--isolated", "--line-length", "88", "-"]
 
 PAIRED = {
     "difference_over_examples",
@@ -529,7 +525,7 @@ from dlbook.metrics._claims import check_claims
 
 check_claims({listed},)
 """
-    return subprocess.run(FORMATTER, input=source, capture_output=True, check=True, encoding="utf-8").stdout.strip()
+    return formatted(source)
 
 
 def rewrite(nb: NotebookNode, root: Path = ROOT) -> list[str]:

@@ -8,20 +8,18 @@ begins with `# Listing, shortened: …` also leaves out the checks of arguments 
 import ast
 import functools
 import re
-import subprocess
-import sys
 import textwrap
 from collections import defaultdict
 from pathlib import Path
 
 from nbformat import NotebookNode
 
-from authoring.book import ROOT, chapters, code_cells
+from authoring.book import ROOT, chapters, code_cells, formatted
 from authoring.definitions import Definition, is_guard, reads
 from authoring.locks import unseen
 
 MARK = re.compile(r"# Listing(?P<short>, shortened)?: (?P<name>\S+)")
-LONGEST, WIDTH = 45, 88
+LONGEST = 45
 WITHOUT = {"book/background/deep-learning-today"}  # the chapter that comes before all code
 
 
@@ -68,7 +66,6 @@ def listing(name: str, root: Path = ROOT, short: bool = False) -> str:
     return text
 
 
-@functools.cache  # several locks ask for each listing, and the formatter is a process of its own
 def shorten(text: str) -> str:
     """Take the checks of arguments, and what is only made for these, out of a source."""
     tree = ast.parse(text)
@@ -83,8 +80,7 @@ def shorten(text: str) -> str:
     gone += [loop for loop in ast.walk(tree) if isinstance(loop, ast.For | ast.If) and set(loop.body) <= {*gone}]
     dropped = {number for node in gone for number in range(node.lineno - 1, node.end_lineno or 0)}
     kept = "\n".join(line for number, line in enumerate(text.splitlines()) if number not in dropped)
-    formatter = [sys.executable, "-m", "ruff", "format", "--isolated", "--line-length", str(WIDTH), "-"]
-    return subprocess.run(formatter, input=kept, capture_output=True, check=True, encoding="utf-8").stdout.strip()
+    return formatted(kept)
 
 
 def names_set(node: ast.AST) -> set[str]:

@@ -18,8 +18,6 @@ Alt texts: alts.py.
 import ast
 import json
 import re
-import subprocess
-import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -28,10 +26,20 @@ from markdown_it.token import Token
 from nbformat import NotebookNode
 
 from authoring.bibliography import keys
-from authoring.book import PARSER, ROOT, chapters, code_cells, markdown_cells, pages, tags, take, without_header
+from authoring.book import (
+    PARSER,
+    ROOT,
+    chapters,
+    code_cells,
+    formatted,
+    markdown_cells,
+    pages,
+    tags,
+    take,
+    without_header,
+)
 from authoring.locks import alts, claims, comparisons, unseen, words
 
-WIDTH = 88  # of the lines in notebooks
 NUMBER = r"(?:(?<![\w.])[-+−])?(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][-+−]?\d+)?"
 COMMENT = re.compile(r"<!--\s*(.*?)\s*-->", re.S)
 UNIT = r"\s?(?:%|×|(?:percent|per cent|m?s|min|[kMG]B)\b)"
@@ -190,8 +198,7 @@ from dlbook._reference import compare
 
 compare({", ".join(rows)},)
 """
-    formatter = [sys.executable, "-m", "ruff", "format", "--isolated", "--line-length", str(WIDTH), "-"]
-    return subprocess.run(formatter, input=source, capture_output=True, check=True, encoding="utf-8").stdout.strip()
+    return formatted(source)
 
 
 def examine_all(nb: NotebookNode, root: Path = ROOT) -> tuple[list[Mark], list[str]]:
