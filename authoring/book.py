@@ -5,6 +5,7 @@ Notebooks are read as JupyterLab, VS Code and Colab save them (nbformat 4.0 to 4
 
 import hashlib
 import itertools
+import json
 import pickle
 import re
 import subprocess
@@ -123,6 +124,23 @@ def formatted(code: str) -> str:
     """Return code of a notebook in the one form, in lines that fit on the page."""
     command = [find_ruff_bin(), "format", "--isolated", "--line-length", str(WIDTH), "-"]
     return subprocess.run(command, input=code, capture_output=True, check=True, encoding="utf-8").stdout.strip()
+
+
+# --- results ----------------------------------------------------------------------------------------------------------
+
+
+parsed_json = cache(json.loads)  # of a text; nobody changes what it holds
+
+
+def texts_of_results(root: Path = ROOT) -> dict[str, str]:
+    """Return the text of each file in benchmarks/results, by the name that marks and claims use for it."""
+    paths = sorted((root / "benchmarks" / "results").glob("*.json"))
+    return {path.stem.replace("-", "_"): path.read_text(encoding="utf-8") for path in paths}
+
+
+def results(root: Path = ROOT) -> dict[str, Any]:
+    """Read benchmarks/results, by the names that marks and claims use."""
+    return {name: parsed_json(text) for name, text in texts_of_results(root).items()}
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

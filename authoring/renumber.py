@@ -21,7 +21,7 @@ from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from authoring.book import ROOT, code_cells, read, tags, write
+from authoring.book import ROOT, code_cells, read, results, tags, write
 from authoring.build import digest, prepare
 from authoring.execute import REFERENCE, normalise
 from authoring.locks import alts, half_widths, numbers, outputs, words
@@ -113,7 +113,7 @@ def expressions(text: str, kinds: tuple[str, ...]) -> list[str]:
 
 def stored_values(text: str, root: Path = ROOT) -> dict[str, float]:
     """Evaluate the expressions over stored results."""
-    found = numbers.results(root)
+    found = results(root)
     return {one: float(eval(one, dict(found))) for one in expressions(text, OF_THE_RESULTS)}
 
 

@@ -34,7 +34,17 @@ from markdown_it.token import Token
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from authoring.book import PARSER, ROOT, chapters, code_cells, formatted, markdown_cells, tags
+from authoring.book import (
+    PARSER,
+    ROOT,
+    chapters,
+    code_cells,
+    formatted,
+    markdown_cells,
+    parsed_json,
+    tags,
+    texts_of_results,
+)
 from authoring.locks import unseen
 from authoring.locks.equations import proofs
 
@@ -376,8 +386,9 @@ def cannot_fail(tree: ast.expr) -> bool:
     return False
 
 
-def stored(root: Path) -> dict[str, Any]:
-    """Return what a claim on stored results may use: benchmarks/results, and the intervals of dlbook.metrics."""
+@cache
+def functions() -> dict[str, Any]:
+    """Return what a claim on stored results may use beside them: the intervals of dlbook.metrics."""
     import torch
 
     from dlbook.metrics import counts, paired
@@ -385,25 +396,14 @@ def stored(root: Path) -> dict[str, Any]:
     found: dict[str, Any] = {name: getattr(paired, name) for name in PAIRED}
     found |= {"clopper_pearson": counts.clopper_pearson, "fisher_exact": counts.fisher_exact}
     found["tensor"] = lambda values: torch.tensor(values, dtype=torch.float64)
-    return found | results(root)
-
-
-def texts_of_results(root: Path) -> tuple[tuple[str, str], ...]:
-    """Return the name that claims use, and the text, of each file in benchmarks/results."""
-    paths = sorted((root / "benchmarks" / "results").glob("*.json"))
-    return tuple((path.stem.replace("-", "_"), path.read_text(encoding="utf-8")) for path in paths)
-
-
-def results(root: Path) -> dict[str, Any]:
-    """Read benchmarks/results, by the names that claims use."""
-    return {name: json.loads(text) for name, text in texts_of_results(root)}
+    return found
 
 
 @cache
-def of_results(expression: str, root: Path, texts: tuple[tuple[str, str], ...]) -> Any:
-    """Return the value of a claim on stored results, or the error that it raises; once for each state of these."""
+def of_results(expression: str, texts: tuple[tuple[str, str], ...]) -> Any:
+    """Return the value of a claim on those stored results, or the error that it raises; once for each state of them."""
     try:
-        return eval(expression, stored(root))
+        return eval(expression, functions() | {name: parsed_json(text) for name, text in texts})
     except Exception as error:  # whatever the author's expression may raise
         return error
 
@@ -447,8 +447,8 @@ def judge(said: Sentence, run: Run, root: Path, held: Callable[[], tuple[set[str
             mute = True
             continue
         names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-        texts = texts_of_results(root) if on_results else ()
-        known = {name for name, _ in texts} if on_results else run.results()
+        texts = texts_of_results(root) if on_results else {}
+        known = set(texts) if on_results else run.results()
         if not names & known or cannot_fail(tree):
             what = "a result in benchmarks/results" if on_results else "something that the run computes"
             yield f"the claim must be able to fail, and name {what}: got {claim!r}"
@@ -471,7 +471,7 @@ def judge(said: Sentence, run: Run, root: Path, held: Callable[[], tuple[set[str
         if not on_results:
             yield said.words, expression
             continue
-        if (value := of_results(expression, root, texts)) is not True:
+        if (value := of_results(expression, tuple((name, texts[name]) for name in sorted(names & known)))) is not True:
             yield f"the claim must be True: got {value!r} for {claim!r}"
     if mute:
         return

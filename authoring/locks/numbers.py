@@ -34,6 +34,7 @@ from authoring.book import (
     formatted,
     markdown_cells,
     pages,
+    results,
     tags,
     take,
     without_header,
@@ -100,12 +101,6 @@ def blocks(markdown: str) -> list[str]:
             found.append(inline(token.children or [], opening=heading))
         heading = token.type == "heading_open"
     return found
-
-
-def results(root: Path = ROOT) -> dict[str, Any]:
-    """Read benchmarks/results, by the names that marks use."""
-    files = (root / "benchmarks" / "results").glob("*.json")
-    return {path.stem.replace("-", "_"): json.loads(path.read_text(encoding="utf-8")) for path in files}
 
 
 def marked(block: str, match: re.Match[str], stored: dict[str, Any], root: Path) -> Mark | None:

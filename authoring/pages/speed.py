@@ -1,13 +1,12 @@
 """The page of times: ours beside those of others, how each was measured, and how long each chapter runs."""
 
 import ast
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from authoring.book import ROOT, notebooks
+from authoring.book import ROOT, notebooks, results
 from authoring.pages.writing import page_links, prose
 
 COMPARED = [  # where results hold the time of ours beside that of another: what was timed, what the other is
@@ -64,12 +63,6 @@ def comparison(place: str) -> tuple[str, str]:
         if match := re.fullmatch(pattern, place):
             return match.expand(what), other
     raise ValueError(f"COMPARED in authoring/pages/speed.py must say what {place} times, and beside what")
-
-
-def results(root: Path = ROOT) -> dict[str, Any]:
-    """Return the results of every script in benchmarks/, by its name."""
-    files = sorted((root / "benchmarks" / "results").glob("*.json"))
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
 
 
 def speed(root: Path = ROOT) -> str:
