@@ -41,6 +41,7 @@ NUMBERS = {
     "book/challenges/adaptation": "5.3",
     "book/challenges/transfer": "5.3.1",
     "book/challenges/zero-shot": "5.3.2",
+    "book/challenges/cost": "5.4",
     "book/faq/faq": "6",
     "book/faq/deep-or-classical": "6.1",
     "book/faq/activations": "6.2",
