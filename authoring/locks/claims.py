@@ -60,7 +60,7 @@ PAIRED = {
     "difference_over_examples_and_seeds",
     "difference_over_time",
 }
-FUNCTIONS = PAIRED | {"clopper_pearson", "fisher_exact"}
+FUNCTIONS = PAIRED | {"clopper_pearson", "fisher_exact", "newcombe"}
 METHODS = {"above", "below", "contains", "within"}
 
 UP = (
@@ -110,6 +110,7 @@ class Sentence(NamedTuple):
 # Chapters that are in the second edition, so that none falls back unnoticed.
 SECOND = {
     "book/algorithms/word-embeddings",
+    "book/challenges/fairness",
     "book/challenges/interpretability",
     "book/challenges/little-data",
     "book/challenges/poor-data",

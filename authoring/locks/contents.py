@@ -42,6 +42,8 @@ NUMBERS = {
     "book/challenges/transfer": "5.3.1",
     "book/challenges/zero-shot": "5.3.2",
     "book/challenges/cost": "5.4",
+    "book/challenges/society": "5.5",
+    "book/challenges/fairness": "5.5.1",
     "book/faq/faq": "6",
     "book/faq/deep-or-classical": "6.1",
     "book/faq/activations": "6.2",

@@ -27,7 +27,8 @@ from authoring.public import public
 REASONS = "tests/references.toml"
 TRUSTED = {
     *("torch", "torchmetrics", "sklearn", "scipy", "keras", "tokenizers", "sacrebleu", "gensim", "pandas", "numpy"),
-    *("captum", "cleanlab", "efficientnet_lite_pytorch", "transformers", "PIL", "statistics", "csv", "difflib"),
+    *("captum", "cleanlab", "efficientnet_lite_pytorch", "fairlearn", "opacus", "transformers"),
+    *("PIL", "statistics", "csv", "difflib"),
 }
 SHORTEST = 3  # words of a reason
 FORM = '@reference("dlbook.module.name", …, to="library.name")'

@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from dlbook.metrics import counts
-from dlbook.metrics.counts import clopper_pearson, fisher_exact
+from dlbook.metrics.counts import clopper_pearson, fisher_exact, newcombe, wilson
 from tests.helpers.inputs import public_names
 from tests.helpers.references import reference
 
 
 def test_every_public_function_is_tested():
-    assert public_names(counts) == {"clopper_pearson", "fisher_exact"}
+    assert public_names(counts) == {"clopper_pearson", "wilson", "newcombe", "fisher_exact"}
 
 
 @reference("dlbook.metrics.counts.clopper_pearson", to="scipy.stats.binomtest")
@@ -23,6 +23,32 @@ def test_clopper_pearson_equals_scipy(successes, trials, level):
     scipys = stats.binomtest(successes, trials).proportion_ci(level, method="exact")
     assert (found.low, found.high) == pytest.approx((scipys.low, scipys.high), abs=1e-9)
     assert found.estimate == successes / trials
+
+
+@reference("dlbook.metrics.counts.wilson", to="scipy.stats.binomtest")
+@pytest.mark.parametrize("successes, trials", [(0, 1), (1, 1), (0, 10), (10, 10), (3, 7), (500, 1000), (9000, 10_000)])
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
+def test_wilson_equals_scipy(successes, trials, level):
+    found = wilson(successes, trials, level)
+    scipys = stats.binomtest(successes, trials).proportion_ci(level, method="wilson")
+    assert (found.low, found.high) == pytest.approx((scipys.low, scipys.high), abs=1e-9)
+    assert found.estimate == successes / trials
+
+
+@pytest.mark.parametrize(
+    "first, second, low, high",
+    [  # Newcombe 1998, Statistics in Medicine 17, 873-890, table II, method 10
+        ((56, 70), (48, 80), 0.0524, 0.3339),
+        ((9, 10), (3, 10), 0.1705, 0.8090),
+        ((6, 7), (2, 7), 0.0582, 0.8062),
+        ((5, 56), (0, 29), -0.0381, 0.1926),
+        ((0, 10), (0, 20), -0.1611, 0.2775),
+        ((10, 10), (0, 20), 0.6791, 1.0),
+    ],
+)
+def test_newcombe_equals_the_paper(first, second, low, high):
+    found = newcombe(first, second)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=6e-5)
 
 
 def test_none_of_ten_may_still_be_three_of_ten():
