@@ -75,7 +75,7 @@ def here(node: Node, around: Around, above: str) -> Iterator[Node]:
             yield parts[0]
         case "abs" if parts[0].kind != "set":
             yield parts[0]
-        case "dot" | "odot" | "cup" | "pm":
+        case "dot" | "odot" | "cup" | "pm" | "binom":
             yield from parts
         case "frac" | "over":
             yield parts[0]

@@ -1,5 +1,6 @@
 """The value of each kind of node, but for calls."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -163,6 +164,12 @@ class Nodes(Statements):
         return values.divide(*map(self.value, node.parts))
 
     _frac = _over
+
+    def _binom(self, node: Node) -> Value:
+        above, below = map(self.value, node.parts)
+        if any(value < 0 or value != int(value) for value in (above, below)):
+            raise self.fail("there must be whole numbers from zero", node)
+        return math.comb(int(above), int(below))
 
     def _cup(self, node: Node) -> Value:
         return tuple(sorted({v for part in node.parts for v in self.value(part)}))

@@ -220,6 +220,8 @@ class Reader:
                 return Node("abs", (self.listed(children[1]),), "", start)
             case "sqrt":
                 return Node("sqrt", (self.argument(children[0]),), "", start)
+            case "binom":
+                return Node("binom", tuple(map(self.argument, children)), "", start)
             case "accent":
                 inner = self.argument(children[1])
                 return name(f"{children[0]}{{{latex(inner)}}}", start)

@@ -128,6 +128,8 @@ def latex(node: Node, level: int = 0) -> str:
             return f"{latex(parts[0])}{opening}{latex(parts[1])}{closing}"
         case "frac" | "derivative":
             return rf"\frac{{{latex(parts[0])}}}{{{latex(parts[1])}}}"
+        case "binom":
+            return rf"\binom{{{latex(parts[0])}}}{{{latex(parts[1])}}}"
         case "row":
             return " & ".join(map(latex, parts))
         case "cases" | "pmatrix":

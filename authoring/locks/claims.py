@@ -114,6 +114,7 @@ SECOND = {
     "book/challenges/interpretability",
     "book/challenges/little-data",
     "book/challenges/poor-data",
+    "book/challenges/privacy",
     "book/challenges/transfer",
     "book/challenges/zero-shot",
     "book/faq/evaluation",

@@ -44,6 +44,7 @@ NUMBERS = {
     "book/challenges/cost": "5.4",
     "book/challenges/society": "5.5",
     "book/challenges/fairness": "5.5.1",
+    "book/challenges/privacy": "5.5.2",
     "book/faq/faq": "6",
     "book/faq/deep-or-classical": "6.1",
     "book/faq/activations": "6.2",
