@@ -79,7 +79,7 @@ def conditions(root: Path = ROOT) -> str:
     """Return how each script measured: what it says of itself, the command, the machine and the versions."""
     rows = []
     for name, found in results(root).items():
-        made = found.pop("made")
+        made, found = found["made"], {key: value for key, value in found.items() if key != "made"}
         program = ast.parse((root / "benchmarks" / f"{name}.py").read_text(encoding="utf-8"))
         paragraphs = (ast.get_docstring(program) or "").split("\n\n")
         about = " ".join(prose(part) for part in paragraphs if not part.startswith("python -m"))

@@ -187,8 +187,7 @@ def reweighing(
         TypeError: target is not bool, or group holds no integers.
         ValueError: The shapes differ, nobody is there, or a group is negative.
 
-    Source: Calders, Kamiran and Pechenizkiy 2009; Kamiran and Calders 2012; book
-        equation (5.5.1d).
+    Source: Kamiran and Calders 2012; book equation (5.5.1d).
     """
     _check_people(group, target=target)
     cell = 2 * group + target  # a number for each pair of group and target
