@@ -45,7 +45,7 @@ LEFT_OUT = {  # modules, and definitions and methods by the end of their name
     "benchmarks.store.load": "reads them",
     "benchmarks.store.fresh": "reads them, for rows that depend on others of the same code",
 }
-FETCHED = re.compile(r"""\bfetch\(["']([\w-]+)["']""")
+FETCHED = re.compile(r"""\bfetch\((JoinedStr\[\[)?["']([\w-]+)["']""")  # a name, or what a computed one begins with
 ERRORS = {"ValueError", "TypeError", "FloatingPointError", "PermissionError"}  # of guards: none ends a loop or the like
 OTHERS = {"IndexError", "KeyError", "RuntimeError", "FileNotFoundError"}  # a handler of these catches none of them
 STREAMS = {"iter", "map", "zip", "filter", "enumerate", "reversed"}  # give what can be gone through once
@@ -725,8 +725,11 @@ def checksums(texts: list[str], root: Path = ROOT) -> list[str]:
     """Return what the catalogue says of the files of each data set that is fetched in some definitions."""
     whole, path = "\n".join(texts), root / "dlbook" / "data" / "catalog.toml"
     catalog = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    names = FETCHED.findall(whole)
-    names = names if len(names) == len(re.findall(r"\bfetch\(", whole)) else [*catalog]
+    found = FETCHED.findall(whole)
+    names = [
+        name for computed, start in found for name in catalog if name == start or computed and name.startswith(start)
+    ]
+    names = names if len(found) == len(re.findall(r"\bfetch\(", whole)) else [*catalog]
     return [f"{name} {file['file']} {file['sha256']}" for name in sorted({*names}) for file in catalog[name]["members"]]
 
 

@@ -251,7 +251,7 @@ def main(arguments: list[str] | None = None) -> None:
     rows: dict[str, Callable[[], Any]] = {"short": short, "trained": trained}
     rows["tune probe"] = lambda: {f"{s:g}": mean_of_tuning(probed, s) for s in STRENGTHS}
     rows["tune TF-IDF"] = lambda: {f"{c:g}": mean_of_tuning(lambda *given: counted(*given)[0], c) for c in C}
-    for epochs, by_method in RATES.items():
+    for epochs, by_method in [(3, RATES[3])]:  # those of ten epochs are still to be measured
         for method, rates in by_method.items():
             for lr in rates:
                 name = f"tune {method} {lr:g} {epochs} epochs"

@@ -1,10 +1,14 @@
 """Committed results on zero-shot learning: still what a short run gives, and what the chapter shows."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from torch.nn import functional as F
 
 from authoring.book import ROOT, read
 from benchmarks import store, zero_shot
+from dlbook.data.labelled import LabelledTexts
 from tests.helpers.chapters import measured
 
 LABELS = {
@@ -61,6 +65,38 @@ def test_the_chapter_has_the_same_classes_and_prompts():
 
 def test_a_short_row_again():
     assert zero_shot.short() == pytest.approx(store.load("zero_shot")["short"], abs=0.02)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Give the script a few made images, texts and settings, so that all its rows take no time."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(46).repeat(3)
+
+    def vectors(count, size=8):
+        return F.normalize(torch.randn(count, size, generator=generator), dim=1).double()
+
+    made = {name: vectors(len(labels)) for name in ("google", "twitter", "pixels", "names")}
+    made |= {"labels": labels, "words": vectors(46), "attributes": zero_shot.attributes()}
+    monkeypatch.setattr(zero_shot, "things", lambda: made)
+    texts = LabelledTexts(["a great film", "it is terrible"] * 10, torch.tensor([1, 0] * 10), ["", ""])
+    monkeypatch.setattr(zero_shot, "movie_reviews", lambda site: SimpleNamespace(validation=texts, test=texts))
+    monkeypatch.setattr(zero_shot.pretrained, "load_minilm", lambda: (None, None))
+    monkeypatch.setattr(zero_shot.pretrained, "embed", lambda model, tokenizer, texts: vectors(len(texts)).float())
+    settings = {"LABELS": {4: 2}, "PENALTIES": [1], "STRENGTHS": [3, 10], "SHOTS": [1], "DRAWS": 1, "PARTITIONS": 2}
+    settings |= {"FOLDS": 3, "GAMMAS": [0.0, 0.1], "DUAL_PARTITIONS": 2, "REDUCED": 4, "GRID": [(2, 0.5)]}
+    for name, value in settings.items():
+        monkeypatch.setattr(zero_shot, name, value)
+
+
+@pytest.mark.parametrize("row", ["reviews", "unseen", "retrieval", "generalised", "dual"])
+def test_a_row_has_what_the_stored_one_has(tiny, row):
+    """So a long measurement does not fail late."""
+    found, stored = getattr(zero_shot, row)(), store.load("zero_shot")[row]
+    assert list(found) == list(stored)
+    for name, value in found.items():
+        if isinstance(value, dict) and name not in ("probe", "ensemble - probe", "words of the first prompt - probe"):
+            assert all(key in stored[name] for key in value), name
 
 
 def test_every_class_has_its_own_attributes():
