@@ -396,7 +396,7 @@ def functions() -> dict[str, Any]:
     from dlbook.metrics import counts, paired
 
     found: dict[str, Any] = {name: getattr(paired, name) for name in PAIRED}
-    found |= {"clopper_pearson": counts.clopper_pearson, "fisher_exact": counts.fisher_exact}
+    found |= {name: getattr(counts, name) for name in FUNCTIONS - PAIRED}
     found["tensor"] = lambda values: torch.tensor(values, dtype=torch.float64)
     return found
 

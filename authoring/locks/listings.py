@@ -66,6 +66,7 @@ def listing(name: str, root: Path = ROOT, short: bool = False) -> str:
     return text
 
 
+@functools.cache  # several locks ask for each listing
 def shorten(text: str) -> str:
     """Take the checks of arguments, and what is only made for these, out of a source."""
     tree = ast.parse(text)

@@ -280,3 +280,19 @@ def test_the_modules_of_the_package_do_next_to_nothing_when_they_are_imported():
     package = definitions.Package(script="")
     acting = {name for name in package.texts if name.startswith("dlbook.") and package.acts(name)}
     assert acting <= {"dlbook.blocks", "dlbook.data.store", "dlbook.data.__main__"}  # which make settings and paths
+
+
+@pytest.mark.parametrize(
+    "call, found",
+    [
+        ("fetch('emoji-google')", {"emoji-google"}),
+        ("fetch(JoinedStr[['emoji-', FormattedValue[designer, -1, ]]])", {"emoji-google", "emoji-twitter"}),
+        ("fetch(name)", {"emoji-google", "emoji-twitter", "adult"}),  # it may be any of them
+    ],
+)
+def test_a_computed_name_stands_for_those_that_begin_like_it(tmp_path, call, found):
+    (tmp_path / "dlbook" / "data").mkdir(parents=True)
+    members = 'members = [{ file = "a", sha256 = "0" }]'
+    catalog = "\n".join(f"[{name}]\n{members}" for name in ("emoji-google", "emoji-twitter", "adult"))
+    (tmp_path / "dlbook" / "data" / "catalog.toml").write_text(catalog)
+    assert {line.split()[0] for line in definitions.checksums([call], tmp_path)} == found

@@ -352,3 +352,9 @@ def test_the_text_view_shows_the_edition_and_keeps_the_claims(root):
 
 def test_the_chapters_of_the_second_edition():
     assert {page for page, nb in chapters() if claims.edition(nb) > 1} == claims.SECOND
+
+
+def test_a_claim_on_stored_results_may_use_each_interval_that_the_lock_knows():
+    assert claims.functions().keys() >= claims.FUNCTIONS
+    value = "newcombe((one['hits'], one['trials']), (1, 10)).above(0)"
+    assert claims.of_results(value, (("one", '{"hits": 9, "trials": 10}'),)) is True
