@@ -22,7 +22,6 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from nbformat import NotebookNode
 from nbformat.warnings import DuplicateCellId, MissingIDFieldWarning
-from ruff.__main__ import find_ruff_bin
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 88  # of the lines in notebooks
@@ -122,6 +121,8 @@ def identify(nb: NotebookNode) -> None:
 @cache  # several locks ask for the same code, and the formatter is a process of its own
 def formatted(code: str) -> str:
     """Return code of a notebook in the one form, in lines that fit on the page."""
+    from ruff.__main__ import find_ruff_bin  # here: readers who only run the notebooks' tests need no formatter
+
     command = [find_ruff_bin(), "format", "--isolated", "--line-length", str(WIDTH), "-"]
     return subprocess.run(command, input=code, capture_output=True, check=True, encoding="utf-8").stdout.strip()
 
