@@ -25,9 +25,9 @@ from dlbook.training.optim import warmup_cosine
 from dlbook.transformer import GPT, glorot_init_
 
 DIMS, LARGE = (8, 16, 32, 64), 128  # the four sizes, and the one to predict
-LAYERS, HEADS, LENGTH, BATCH, UPDATES = 2, 2, 64, 16, 1000
+LAYERS, HEADS, LENGTH, BATCH, UPDATES = 2, 2, 64, 16, 400
 SEEDS, WINDOWS, DRAWS = 5, 2048, 2000
-RATES = (0.002, 0.004, 0.008)  # the first three, for all sizes
+RATES = (0.008, 0.016, 0.032)  # the first three, for all sizes
 
 
 @cache
