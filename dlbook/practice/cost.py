@@ -79,7 +79,7 @@ def block_flops(batch: int, length: int, dim: int) -> int:
     return 24 * batch * length * dim**2 + 4 * batch * length**2 * dim
 
 
-def training_flops(weights: float, examples: float) -> float:
+def training_flops(weights: float | int, examples: float | int) -> float | int:
     """Return the operations of a training in which each example uses each weight once.
 
     The forward pass takes two for each weight and example, the backward pass four.
@@ -379,7 +379,9 @@ def sharded_bytes(
 # --- hours, energy, carbon ------------------------------------------------------------
 
 
-def training_hours(flops: float, peak: float, utilisation: float) -> float:
+def training_hours(
+    flops: float | int, peak: float | int, utilisation: float | int
+) -> float:
     """Return the hours of one device, or of all together, that operations take.
 
     Args:
@@ -398,7 +400,9 @@ def training_hours(flops: float, peak: float, utilisation: float) -> float:
     return flops / (peak * utilisation) / 3600
 
 
-def energy_kwh(device_hours: float, watts: float, pue: float = 1.0) -> float:
+def energy_kwh(
+    device_hours: float | int, watts: float | int, pue: float | int = 1
+) -> float:
     """Return the energy in kWh of devices, and of the building around them.
 
     Args:
@@ -417,7 +421,7 @@ def energy_kwh(device_hours: float, watts: float, pue: float = 1.0) -> float:
     return device_hours * watts / 1000 * pue
 
 
-def carbon_kg(kwh: float, intensity: float) -> float:
+def carbon_kg(kwh: float | int, intensity: float | int) -> float:
     """Return the kilograms of CO2 equivalents that electricity has caused.
 
     Args:
@@ -433,7 +437,7 @@ def carbon_kg(kwh: float, intensity: float) -> float:
     return kwh * intensity
 
 
-def _check_positive(**numbers: float) -> None:
+def _check_positive(**numbers: float | int) -> None:
     """Refuse what is not a positive, finite number, by the arguments' names."""
     for name, value in numbers.items():
         if not 0 < value < math.inf:

@@ -25,9 +25,9 @@ class PowerLaw:
     Source: Kaplan et al. 2020, equation (1.1); book equation (5.4.1i).
     """
 
-    floor: float
-    factor: float
-    exponent: float
+    floor: float | int
+    factor: float | int
+    exponent: float | int
 
     def __call__(self, x: Float[Tensor, "*points"]) -> Float[Tensor, "*points"]:
         """Return what the law says of some sizes.
