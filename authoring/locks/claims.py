@@ -115,6 +115,7 @@ SECOND = {
     "book/challenges/little-data",
     "book/challenges/poor-data",
     "book/challenges/privacy",
+    "book/challenges/training-cost",
     "book/challenges/transfer",
     "book/challenges/zero-shot",
     "book/faq/evaluation",

@@ -19,11 +19,11 @@ from dlbook._check import check_whole
 # --- operations -----------------------------------------------------------------------
 
 
-def dense_flops(batch: int, inputs: int, outputs: int) -> int:
+def dense_flops(batch_size: int, inputs: int, outputs: int) -> int:
     """Return the operations of a dense layer: a multiply and an add for each weight.
 
     Args:
-        batch: examples, or positions of all sequences together.
+        batch_size: examples, or positions of all sequences together.
         inputs: of the layer.
         outputs: of the layer.
 
@@ -32,17 +32,17 @@ def dense_flops(batch: int, inputs: int, outputs: int) -> int:
 
     Source: book equation (5.4.1a).
     """
-    check_whole(1, batch=batch, inputs=inputs, outputs=outputs)
-    return 2 * batch * inputs * outputs
+    check_whole(1, batch_size=batch_size, inputs=inputs, outputs=outputs)
+    return 2 * batch_size * inputs * outputs
 
 
 def convolution_flops(
-    batch: int, inputs: int, outputs: int, kernel: int, height: int, width: int
+    batch_size: int, inputs: int, outputs: int, kernel: int, height: int, width: int
 ) -> int:
     """Return the operations of a convolution: each weight is used at each position.
 
     Args:
-        batch: images.
+        batch_size: images.
         inputs: channels that come in.
         outputs: channels that go out.
         kernel: height and width of the kernel.
@@ -54,19 +54,19 @@ def convolution_flops(
 
     Source: book equation (5.4.1b).
     """
-    check_whole(1, batch=batch, inputs=inputs, outputs=outputs, kernel=kernel)
+    check_whole(1, batch_size=batch_size, inputs=inputs, outputs=outputs, kernel=kernel)
     check_whole(1, height=height, width=width)
-    return 2 * batch * height * width * inputs * outputs * kernel**2
+    return 2 * batch_size * height * width * inputs * outputs * kernel**2
 
 
-def block_flops(batch: int, length: int, dim: int) -> int:
+def block_flops(batch_size: int, length: int, dim: int) -> int:
     """Return the operations of a Transformer's block, whose hidden layer has 4 dim.
 
     Four projections and the feed-forward network have 12 dim² weights, each used once a
     position; scores and averages take 2 dim operations for each pair of positions.
 
     Args:
-        batch: sequences.
+        batch_size: sequences.
         length: positions in each.
         dim: numbers in a position.
 
@@ -75,8 +75,8 @@ def block_flops(batch: int, length: int, dim: int) -> int:
 
     Source: book equation (5.4.1c); compare Kaplan et al. 2020, table 1.
     """
-    check_whole(1, batch=batch, length=length, dim=dim)
-    return 24 * batch * length * dim**2 + 4 * batch * length**2 * dim
+    check_whole(1, batch_size=batch_size, length=length, dim=dim)
+    return 24 * batch_size * length * dim**2 + 4 * batch_size * length**2 * dim
 
 
 def training_flops(weights: float | int, examples: float | int) -> float | int:
@@ -212,10 +212,10 @@ def peak_bytes(function: Callable[..., Any], *inputs: Any) -> int:
         events += event.children
         if event.tag.name == "Allocation":
             changes.append((event.start_time_ns, event.extra_fields.alloc_size))
-    held = peak = 0
+    total = peak = 0
     for _, change in sorted(changes):
-        held += change
-        peak = max(peak, held)
+        total += change
+        peak = max(peak, total)
     return peak
 
 
@@ -314,21 +314,21 @@ def accumulate_gradients_(
 # --- several processes ----------------------------------------------------------------
 
 
-def all_reduce_bytes(size: int, processes: int) -> float:
-    """Return what each process sends in a ring all-reduce of so many bytes.
+def all_reduce_bytes(gradient_bytes: int, world_size: int) -> float:
+    """Return the bytes that each process sends in a ring all-reduce of gradients.
 
     Args:
-        size: bytes of the gradient that each process has.
-        processes: P, in the ring.
+        gradient_bytes: of the gradients that each process has.
+        world_size: P, the processes in the ring.
 
     Raises:
-        ValueError: `size` is negative, or `processes` less than 1.
+        ValueError: `gradient_bytes` is negative, or `world_size` less than 1.
 
     Source: Patarasuk and Yuan 2009, theorem 1; book equation (5.4.1f).
     """
-    check_whole(0, size=size)
-    check_whole(1, processes=processes)
-    return 2 * (processes - 1) / processes * size
+    check_whole(0, gradient_bytes=gradient_bytes)
+    check_whole(1, world_size=world_size)
+    return 2 * (world_size - 1) / world_size * gradient_bytes
 
 
 def pipeline_bubble(stages: int, microbatches: int) -> float:
@@ -348,7 +348,7 @@ def pipeline_bubble(stages: int, microbatches: int) -> float:
 
 
 def sharded_bytes(
-    weights: int, processes: int, stage: int, optimizer_bytes: int = 12
+    weights: int, world_size: int, stage: int, optimizer_bytes: int = 12
 ) -> float:
     """Return the bytes of weights, gradients and optimiser in each process, under ZeRO.
 
@@ -357,7 +357,7 @@ def sharded_bytes(
 
     Args:
         weights: N, of the model.
-        processes: P, that share.
+        world_size: P, the processes that share.
         stage: 0 shares nothing, 1 the optimiser's state, 2 the gradients too, 3 all, as
             FSDP does.
         optimizer_bytes: K, for each weight.
@@ -367,13 +367,13 @@ def sharded_bytes(
 
     Source: Rajbhandari et al. 2020, figure 1; book equation (5.4.1h).
     """
-    check_whole(1, weights=weights, processes=processes)
+    check_whole(1, weights=weights, world_size=world_size)
     check_whole(0, stage=stage, optimizer_bytes=optimizer_bytes)
     if stage > 3:
         raise ValueError(f"stage must be from 0 to 3: got {stage}")
     parts = [optimizer_bytes, 2, 2]  # of the optimiser, the gradients, the weights
     shared, whole = sum(parts[:stage]), sum(parts[stage:])
-    return weights * (whole + shared / processes)
+    return weights * (whole + shared / world_size)
 
 
 # --- hours, energy, carbon ------------------------------------------------------------

@@ -22,7 +22,7 @@ class PowerLaw:
         factor: of the power.
         exponent: negative for what falls with x.
 
-    Source: Kaplan et al. 2020, equation (1.1); book equation (5.4.1i).
+    Source: Kaplan et al. 2020, equation (1.1); book equation (5.4.1k).
     """
 
     floor: float | int

@@ -1,0 +1,82 @@
+"""Committed results on the cost of training: all rows run small, counts are measured again, the chapter draws them."""
+
+from statistics import median
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from benchmarks import store, training_cost
+from dlbook.practice.scaling import fit_power_law
+from tests.helpers.chapters import measured
+
+SMALL = {  # settings with which a remedy takes no time
+    **{name: {"count": 2} for name in training_cost.REMEDIES},
+    "accumulation": {"count": 4, "part": 2},
+    "2 workers": {"count": 20, "batch": 10},
+    "slices": {"count": 20, "batch": 10},
+}
+
+
+@pytest.mark.parametrize("name", training_cost.REMEDIES)
+def test_each_remedy_runs_small(name, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda model: compiled.append(model) or model)
+    remedy = training_cost.REMEDIES[name]
+    found = training_cost.compare(lambda: remedy(**SMALL[name]), pairs=2, least=0.0)
+    assert len(found["usual"]) == len(found["other"]) == 2 and min(*found["usual"], *found["other"]) > 0
+    assert len(found["bytes"]) in (0, 2)
+    assert len(compiled) == name.startswith("compile")
+
+
+@pytest.mark.parametrize(("what", "largest"), [("batch", 2), ("width", 32), ("length", 32)])
+def test_growth_runs_small_and_counts_as_stored(what, largest):
+    found, stored = training_cost.grow(what, rounds=2, least=0.0, largest=largest), store.load("training_cost")
+    row = stored[f"growth of {what}"]
+    few = len(found["sizes"])
+    assert found["sizes"] == row["sizes"][:few] and found["flops"] == row["flops"][:few]
+    assert found["bytes"] == pytest.approx(row["bytes"][:few], rel=0.3)  # kernels of another CPU need other room
+    assert [len(times) for times in found["seconds"]] == [few, few]
+
+
+def test_the_speed_of_products():
+    assert len(training_cost.speed(rounds=1)["flops_per_second"]) == 1
+    assert set(store.load("training_cost")) == {"made", *training_cost.ROWS}
+
+
+def test_a_checkpointed_model_computes_the_same():
+    torch.manual_seed(0)
+    plain = training_cost.gpt(fused=False, length=8, dim=8)
+    x, y = training_cost.texts(2, 8)
+    assert_close(training_cost.Checkpointed(plain)(x), plain(x))
+    gradients = []
+    for model in (plain, training_cost.Checkpointed(plain)):
+        plain.zero_grad()
+        training_cost.loss_of(model, x, y).backward()
+        gradients.append([weight.grad.clone() for weight in plain.parameters()])
+    for ours, theirs in zip(*gradients, strict=True):
+        assert_close(ours, theirs)
+
+
+def test_both_ways_of_an_epoch_see_all_images():
+    for name in ("2 workers", "slices"):
+        for way in training_cost.REMEDIES[name](count=7, batch=3):
+            assert way.examples == 7
+            way.step()
+
+
+def test_the_chapter_draws_what_is_stored():
+    stored = store.load("training_cost")
+    found = measured("book/challenges/training-cost", "training_cost")
+    assert set(found["ratios"]) == set(found["LABELS"]) == set(training_cost.REMEDIES)
+    for name, ratios in found["ratios"].items():
+        pairs = zip(stored[name]["usual"], stored[name]["other"], strict=True)
+        assert ratios == pytest.approx([usual / other for usual, other in pairs], rel=0.006)
+    for what, row in found["grown"].items():
+        theirs = stored[f"growth of {what}"]
+        assert (row["sizes"], row["bytes"], row["flops"]) == (theirs["sizes"], theirs["bytes"], theirs["flops"])
+        rounds = torch.tensor(theirs["seconds"]).double()
+        assert row["seconds"] == pytest.approx([median(times) for times in rounds.T.tolist()], rel=0.006)
+        largest = torch.tensor(row["sizes"][-4:]).double()
+        slopes = [fit_power_law(largest, times[-4:]).exponent for times in rounds]
+        assert row["exponents"] == pytest.approx(slopes, abs=6e-4)
