@@ -101,30 +101,32 @@ def held_bytes(model: nn.Module, optimizer: Optimizer) -> dict[str, int]:
     }
 
 
-def sent_bytes(model: nn.Module, processes: int, sharded: bool = False) -> float:
+def sent_bytes(model: nn.Module, world_size: int, sharded: bool = False) -> float:
     """Return how many bytes each process sends in a step, when they form a ring.
 
     A ring's all-reduce is a reduce-scatter and an all-gather, in each of which a
     process sends (P - 1)/P of the model. Data parallel training all-reduces the
     gradients; sharded training gathers the weights twice, for the forward and the
-    backward pass, and scatters the gradients once.
+    backward pass, and scatters the gradients once. (On CPUs, gloo scatters by a whole
+    all-reduce, and so sends a third more.)
 
     Args:
-        model: whose trainable weights are all in layers that are gathered one after
-            another, if it is sharded.
-        processes: how many there are.
+        model: not sharded yet; to be sharded, all its weights are in layers that are
+            gathered one after another. Frozen weights have no gradients.
+        world_size: how many processes there are.
         sharded: whether they shard the model.
 
     Raises:
-        TypeError: processes is not whole.
+        TypeError: world_size is not whole.
         ValueError: It is less than 1.
 
     Source: Rajbhandari et al. 2020, section 7.
     """
-    check_whole(1, processes=processes)
-    trained = [weight for weight in model.parameters() if weight.requires_grad]
-    size = sum(weight.numel() * weight.itemsize for weight in trained)
-    return (3 if sharded else 2) * (processes - 1) / processes * size
+    check_whole(1, world_size=world_size)
+    weights = list(model.parameters())
+    gradients = _bytes(weight for weight in weights if weight.requires_grad)
+    passed = 2 * _bytes(weights) + gradients if sharded else 2 * gradients
+    return (world_size - 1) / world_size * passed
 
 
 @_keeps_modes

@@ -96,9 +96,9 @@ def test_bytes_sent_in_a_step(both):
 def test_sent_bytes():
     model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1))
     model[1].requires_grad_(False)
-    assert [sent_bytes(model, processes) for processes in (1, 2, 4)] == [0, 4 * 8, 1.5 * 4 * 8]
-    assert sent_bytes(model, 4, sharded=True) == 1.5 * sent_bytes(model, 4)
-    with pytest.raises(ValueError, match="processes must be at least 1: got 0"):
+    assert [sent_bytes(model, world_size) for world_size in (1, 2, 4)] == [0, 4 * 8, 1.5 * 4 * 8]
+    assert sent_bytes(model, 4, sharded=True) == 3 / 4 * 4 * (2 * (8 + 3) + 8)
+    with pytest.raises(ValueError, match="world_size must be at least 1: got 0"):
         sent_bytes(model, 0)
 
 
