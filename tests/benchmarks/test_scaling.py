@@ -14,12 +14,12 @@ def test_a_short_run_gives_what_is_stored():
 
 
 def test_tuning_widens_until_the_best_is_inside(monkeypatch):
-    monkeypatch.setattr(scaling, "train", lambda dim, lr, seed, part, **short: abs(lr - 0.07))
+    monkeypatch.setattr(scaling, "train", lambda width, lr, seed, part, **short: abs(lr - 0.07))
     found = scaling.tune(8)
     rates = [float(lr) for lr in found]
     best = rates.index(float(min(found, key=found.get)))
     assert rates == sorted(rates) and 0 < best < len(rates) - 1 and rates[best] == 0.064
-    monkeypatch.setattr(scaling, "train", lambda dim, lr, seed, part, **short: abs(lr - 0.0011))
+    monkeypatch.setattr(scaling, "train", lambda width, lr, seed, part, **short: abs(lr - 0.0011))
     assert min((found := scaling.tune(8)), key=found.get) == "0.001"
 
 
@@ -28,14 +28,14 @@ def test_rows_run_small(monkeypatch):
     found = scaling.train_tuned(8, seeds=2, **TINY)
     assert found["lr"] == 0.02 and len(found["losses"]) == 2 and found["weights"] == scaling.weights(8)
     model = scaling.make(8, 0)
-    embedding = model.embedding.tokens.weight.numel()
+    embedding = model[0].weight.numel()
     assert found["weights"] == sum(w.numel() for w in model.parameters()) - embedding
     assert len(scaling.tune(8, **TINY)) >= 3
 
 
 def test_windows_hold_what_follows():
     tokens, target = scaling.windows(torch.arange(100), torch.tensor([3, 20]))
-    assert tokens.shape == (2, scaling.LENGTH) and (target == tokens + 1).all() and tokens[1, 0] == 20
+    assert tokens.shape == (2, scaling.CONTEXT) and (target == tokens[:, -1] + 1).all() and tokens[1, 0] == 20
 
 
 def test_a_law_is_found_again_and_its_interval_covers():
@@ -63,18 +63,18 @@ def test_the_stored_prediction_follows_from_the_four_sizes(monkeypatch):
 
 def test_no_best_rate_is_at_an_edge():
     stored = store.load("scaling")
-    for dim in (*scaling.DIMS, scaling.LARGE):
-        tuned = stored[f"tune {dim}"]
+    for width in (*scaling.WIDTHS, scaling.LARGE):
+        tuned = stored[f"tune {width}"]
         best = min(tuned, key=tuned.get)
         assert list(tuned)[0] != best != list(tuned)[-1]
-        assert stored[f"train {dim}"]["lr"] == float(best)
+        assert stored[f"train {width}"]["lr"] == float(best)
 
 
 def test_the_chapter_draws_what_is_stored():
     stored, found = store.load("scaling"), measured("book/challenges/training-cost", "scaling")
-    for dim, row in found["trained"].items():
-        assert list(row) == list(stored[f"train {dim}"].values())
-    assert list(found["trained"]) == [*scaling.DIMS, scaling.LARGE]
+    for width, row in found["trained"].items():
+        assert list(row) == list(stored[f"train {width}"].values())
+    assert list(found["trained"]) == [*scaling.WIDTHS, scaling.LARGE]
     for name, (law, predicted, ends) in found["predictions"].items():
         theirs = stored["prediction"][name]
         assert law == pytest.approx(theirs["law"], rel=1e-4)
