@@ -172,8 +172,9 @@ class _Counting(TorchDispatchMode):
 def saved_bytes(model: nn.Module, *inputs: Any) -> int:
     """Run a forward pass, and count the bytes that it keeps for the backward pass.
 
-    These are the saved activations. A storage that several operators save counts once;
-    the weights themselves do not count, an input does if it is saved.
+    These are the saved activations. A storage that several operators save counts once,
+    and whole if a view of it is saved; the weights themselves do not count, an input
+    does if it is saved.
 
     Args:
         model: is called once, in the mode that it is in.
