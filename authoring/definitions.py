@@ -4,9 +4,9 @@ Trees know no comments, blank space, docstrings and annotations; imported names 
 a definition may move to another module. For that, a module must import a name with one meaning, by an absolute import
 of its own, and not define it too. What modules do when they are imported counts, in its order in each module.
 
-`uses`, for notebooks, keeps all else but FETCHING: a cell may show the message of an error. `fingerprint`, for results
-that take long, adds the checksums of the data that is fetched, and leaves out what cannot change what a finished run
-returned: what LEFT_OUT names, the words of errors, what only these and guards read, and guards, which are
+`uses`, for notebooks, keeps all else but ALWAYS_LEFT_OUT: a cell may show the message of an error. `fingerprint`, for
+results that take long, adds the checksums of the data that is fetched, and leaves out what cannot change what a
+finished run returned: what LEFT_OUT names, the words of errors, what only these and guards read, and guards, which are
 
 - `assert`, and calls of functions check_… or _check_… of ours;
 - `if` and `for` around guards, or around statements that end in a `raise` of one of ERRORS and leave in no other way;
@@ -36,11 +36,12 @@ Term = tuple[Any, ...]  # (kind of node, its parts...); the kinds of names are e
 
 FOLLOWED = ("dlbook", "benchmarks")  # definitions of these count; of authoring, which makes no number, names do
 FETCHING = {"dlbook.data.store": "fetches files, whose checksums count", "dlbook.data.sources": "knows their sources"}
+ALWAYS_LEFT_OUT = {**FETCHING, "dlbook._float64": "does nothing on a CPU, where the book is made"}
 LEFT_OUT = {  # modules, and definitions and methods by the end of their name
     "run.Run.save": "writes checkpoints: an uninterrupted run never reads them",
     "run.Run.resume": "reads checkpoints; tests hold that a resumed run is bitwise the same",
     "dlbook.training.checkpoint": "writes and reads files for these two",
-    **FETCHING,
+    **ALWAYS_LEFT_OUT,
     "benchmarks.store.run": "chooses rows, keeps them and writes them, as they were measured",
     "benchmarks.store.load": "reads them",
     "benchmarks.store.fresh": "reads them, for rows that depend on others of the same code",
@@ -312,7 +313,7 @@ class Package:
 
     def is_left_out(self, name: str) -> bool:
         """Whether a definition or a method does not count."""
-        left_out = FETCHING if self.whole else LEFT_OUT
+        left_out = ALWAYS_LEFT_OUT if self.whole else LEFT_OUT
         return name.rpartition(".")[0] in left_out or f".{name}".endswith(tuple(f".{left}" for left in left_out))
 
 
@@ -507,7 +508,8 @@ class Reader:
         """Write a function: its defaults belong to the scope around it."""
         number = self.number()  # a method's own scope is 0, whatever its defaults hold
         arguments = node.args
-        around = [getattr(node, "decorator_list", []), arguments.defaults, arguments.kw_defaults]
+        decorators = [part for part in getattr(node, "decorator_list", []) if not self.is_left_out(part)]
+        around = [decorators, arguments.defaults, arguments.kw_defaults]
         outside = [self.term(part) for part in around]
         listed, stars = arguments.posonlyargs + arguments.args, (bool(arguments.vararg), bool(arguments.kwarg))
         counts = ("value", repr((len(arguments.posonlyargs), len(listed), *stars)))
@@ -542,6 +544,11 @@ class Reader:
         return (type(node).__name__, ("value", shape), first, self.inside(Scope(number, targets), parts))
 
     # --- what cannot change a result ---
+
+    def is_left_out(self, decorator: ast.expr) -> bool:
+        """Whether a decorator does not count."""
+        named = self.name(decorator) if isinstance(decorator, ast.Name | ast.Attribute) else ()
+        return named[:1] == ("package",) and self.package.is_left_out(named[1])
 
     def left_out(self, node: Any) -> bool:
         """Whether a statement of a function does not count: a guard, or an assignment of what guards alone read."""

@@ -17,6 +17,7 @@ from dlbook._check import (
     check_shape,
     check_whole,
 )
+from dlbook._float64 import float64_on_cpu
 from dlbook.activations import log_softmax, softmax
 
 
@@ -189,6 +190,7 @@ def sgd_step_(
     model.context.index_add_(0, negatives, false.T @ v, alpha=-lr)
 
 
+@float64_on_cpu
 def keep_probability(
     counts: Int[Tensor, " vocab"], threshold: float = 1e-3
 ) -> Float[Tensor, " vocab"]:
@@ -214,6 +216,7 @@ def keep_probability(
     return (rarity.sqrt() + rarity).clamp(max=1)
 
 
+@float64_on_cpu
 def noise_distribution(
     counts: Int[Tensor, " vocab"], power: float = 0.75
 ) -> Float[Tensor, " vocab"]:
@@ -418,6 +421,7 @@ def complete_analogies(
     return torch.cat(answers)
 
 
+@float64_on_cpu
 def rank_correlation(x: Float[Tensor, " n"], y: Float[Tensor, " n"]) -> float:
     """Return Spearman's rank correlation of two lists of numbers.
 

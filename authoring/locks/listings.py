@@ -1,7 +1,8 @@
 """A cell that begins with `# Listing: dlbook.network.Dense` holds the package's source of it; each has one home.
 
 The source is shown as it stands, comments and decorators included; docstrings are cut to their first line. A cell that
-begins with `# Listing, shortened: …` also leaves out the checks of arguments (`definitions.is_guard`).
+begins with `# Listing, shortened: …` also leaves out the checks of arguments (`definitions.is_guard`), and decorators
+for devices without float64.
 `python -m authoring.build` writes these cells. What is longer than a page is split in the package, not in the listing.
 """
 
@@ -20,6 +21,7 @@ from authoring.locks import unseen
 
 MARK = re.compile(r"# Listing(?P<short>, shortened)?: (?P<name>\S+)")
 LONGEST = 45
+FOR_DEVICES = "float64_on_cpu"  # a decorator, of which nobody needs to think who reads the function
 WITHOUT = {"book/background/deep-learning-today"}  # the chapter that comes before all code
 
 
@@ -68,7 +70,7 @@ def listing(name: str, root: Path = ROOT, short: bool = False) -> str:
 
 @functools.cache  # several locks ask for each listing
 def shorten(text: str) -> str:
-    """Take the checks of arguments, and what is only made for these, out of a source."""
+    """Take the checks of arguments, what is only made for these, and FOR_DEVICES out of a source."""
     tree = ast.parse(text)
     guards = [node for node in ast.walk(tree) if isinstance(node, ast.stmt) and is_guard(node)]
     inner = {part for guard in guards for part in ast.walk(guard) if part is not guard}
@@ -80,6 +82,8 @@ def shorten(text: str) -> str:
     gone += [node for node in made if only_checked.issuperset(names_set(node))]
     gone += [loop for loop in ast.walk(tree) if isinstance(loop, ast.For | ast.If) and set(loop.body) <= {*gone}]
     dropped = {number for node in gone for number in range(node.lineno - 1, node.end_lineno or 0)}
+    decorators = [part for node in ast.walk(tree) if isinstance(node, Definition) for part in node.decorator_list]
+    dropped |= {part.lineno - 1 for part in decorators if isinstance(part, ast.Name) and part.id == FOR_DEVICES}
     kept = "\n".join(line for number, line in enumerate(text.splitlines()) if number not in dropped)
     return formatted(kept)
 

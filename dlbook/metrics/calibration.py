@@ -14,8 +14,10 @@ from dlbook._check import (
     check_same_shape,
     check_shape,
 )
+from dlbook._float64 import float64_on_cpu
 
 
+@float64_on_cpu
 def calibration_curve(
     confidence: Float[Tensor, " examples"],
     outcome: Bool[Tensor, " examples"],

@@ -19,6 +19,7 @@ from dlbook._check import (
     check_no_nan,
     check_shape,
 )
+from dlbook._float64 import float64_on_cpu
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class GroupRates:
     precision: Float64[Tensor, " groups"]
 
 
+@float64_on_cpu
 def group_rates(
     selected: Bool[Tensor, " people"],
     target: Bool[Tensor, " people"],
@@ -169,6 +171,7 @@ def implied_false_positive_rate(
     return odds * (1 - precision) / precision * true_positive_rate
 
 
+@float64_on_cpu
 def reweighing(
     target: Bool[Tensor, " people"], group: Int64[Tensor, " people"]
 ) -> Float64[Tensor, " people"]:

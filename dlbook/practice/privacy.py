@@ -23,6 +23,7 @@ from dlbook._check import (
     check_shape,
     check_whole,
 )
+from dlbook._float64 import float64_on_cpu
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 ORDERS = (*range(2, 65), *range(72, 257, 8))
@@ -124,6 +125,7 @@ def likelihood_ratio(
     return log_density[0] - log_density[1]
 
 
+@float64_on_cpu
 def tpr_at_fpr(
     evidence: Float[Tensor, " batch"], members: Bool[Tensor, " batch"], fpr: float
 ) -> float:

@@ -22,6 +22,7 @@ from dlbook._check import (
     check_shape,
     check_whole,
 )
+from dlbook._float64 import float64_on_cpu
 
 
 class Frozen(nn.Module):
@@ -226,6 +227,7 @@ def add_lora_(
     return changed
 
 
+@float64_on_cpu
 def linear_probe(
     features: Float[Tensor, "batch dim"],
     labels: Int[Tensor, " batch"],

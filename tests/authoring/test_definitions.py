@@ -212,6 +212,20 @@ def test_what_saves_and_resumes_is_left_out(root, script):
     assert fingerprint(script, root) != before
 
 
+def test_what_does_nothing_on_a_cpu_is_left_out(root, script):
+    (root / "dlbook" / "_float64.py").write_text("def float64_on_cpu(function):\n    return function\n")
+    plain = "def h(x):\n    return x\n"
+    path = root / "dlbook" / "exact.py"
+    path.write_text(f"from dlbook.base import f\n\n{plain}")
+    script.write_text("from dlbook.exact import h\n\ndef go():\n    return h(1)\n")
+    before, seen = fingerprint(script, root), uses(["from dlbook.exact import h"], root)
+    imports = "from dlbook.base import f\nfrom dlbook._float64 import float64_on_cpu\n"
+    path.write_text(f"{imports}\n@float64_on_cpu\n{plain}")
+    assert fingerprint(script, root) == before and uses(["from dlbook.exact import h"], root) == seen
+    path.write_text(f"from dlbook.base import f\n\n@f\n{plain}")
+    assert fingerprint(script, root) != before and uses(["from dlbook.exact import h"], root) != seen
+
+
 @pytest.mark.parametrize("name", definitions.LEFT_OUT)
 def test_what_is_left_out_exists(name):
     package = definitions.Package()

@@ -169,6 +169,13 @@ def test_shortened(root):
     assert rewrite(notebook(cell), root) == [] and cell.source == f"# Listing, shortened: dlbook.m.Dense\n{SHORT}"
 
 
+def test_shortened_leaves_out_what_is_for_devices(root):
+    decorators = "@functools.cache\n@float64_on_cpu\n"
+    (root / "dlbook" / "m.py").write_text(f"{decorators}def f(x):\n    return x\n")
+    assert listing("dlbook.m.f", root, short=True) == "@functools.cache\ndef f(x):\n    return x"
+    assert listing("dlbook.m.f", root) == f"{decorators}def f(x):\n    return x"
+
+
 def test_rewrite(root):
     listed = [code(MARK + f"dlbook.{name}\nold") for name in ("attention.attend", "nothing.f")]
     nb = notebook("text", listed[0], code("x = 1"), listed[1])
