@@ -5,7 +5,8 @@ python -m benchmarks.training_cost [rows…]
 A pair is one run of the usual way and one of the other, in turn and close together, so that both meet the same load of
 the machine; which comes first alternates. A row of a remedy holds the seconds per example of both in each pair, and
 bytes where memory is what it is for. A row of growth holds the seconds of a step for each size, in rounds through all
-sizes, with the counted operations and the measured peak of memory. Seconds are those of the clock.
+sizes in an order drawn anew, with the counted operations and the measured peak of memory. Seconds are those of the
+clock.
 """
 
 import time
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
 from benchmarks.store import run
 from dlbook.cnn import CNN
@@ -86,10 +87,10 @@ def step_of(
 # --- remedies: the usual way, and the other ---------------------------------------------------------------------------
 
 
-def batch_size(count: int = 128) -> tuple[Way, Way]:
-    """A batch of eight images, and a larger one."""
-    small, large = images(8), images(count)
-    return Way(step_of(CNN(), *small), 8), Way(step_of(CNN(), *large), count)
+def batch_size(few: int = 8, count: int = 128) -> tuple[Way, Way]:
+    """A batch of a few images, and a larger one."""
+    small, large = images(few), images(count)
+    return Way(step_of(CNN(), *small), few), Way(step_of(CNN(), *large), count)
 
 
 def channels_last(count: int = 128) -> tuple[Way, Way]:
@@ -125,9 +126,11 @@ def autocast(count: int = 16) -> tuple[Way, Way]:
 
 
 def fused_attention(count: int = 16) -> tuple[Way, Way]:
-    """Attention as products and a softmax, and in one kernel."""
-    x, y = texts(count)
-    ways = [Way(step_of(model, x, y), count, saved_bytes(model, x)) for model in (gpt(fused=False), gpt())]
+    """Attention as products and a softmax, and in one kernel; both normalise with the kernel of PyTorch."""
+    (x, y), plain = texts(count), gpt()
+    for block in plain.decoder.blocks:
+        block.attention.fused = False
+    ways = [Way(step_of(model, x, y), count, saved_bytes(model, x)) for model in (plain, gpt())]
     return ways[0], ways[1]
 
 
@@ -184,15 +187,19 @@ def accumulation(count: int = 128, part: int = 16) -> tuple[Way, Way]:
     )
 
 
-def loading(loader: int | None, count: int = 10_000, batch: int = 128) -> tuple[Way, Way]:
-    """Epochs of an MLP with a DataLoader that collates items; with so many workers of its own, or slices of memory."""
+def loading(other: str, count: int = 10_000, batch: int = 128) -> tuple[Way, Way]:
+    """Epochs of an MLP with a DataLoader that collates items, and with another way to load."""
     x, y = images(count)
     data = TensorDataset(x, y)
-    usual = DataLoader(data, batch, shuffle=True)
-    other: Any = Batches(x, y, batch_size=batch, shuffle=True)
-    if loader is not None:
-        other = DataLoader(data, batch, shuffle=True, num_workers=loader, persistent_workers=loader > 0)
-    return Way(epoch_of(usual), count), Way(epoch_of(other), count)
+    ways: dict[str, Any] = {
+        "items": DataLoader(data, batch, shuffle=True),
+        "2 workers": DataLoader(data, batch, shuffle=True, num_workers=2, persistent_workers=True),
+        "batch sampler": DataLoader(
+            data, batch_size=None, sampler=BatchSampler(RandomSampler(data), batch, drop_last=False)
+        ),
+        "no loader": Batches(x, y, batch_size=batch, shuffle=True),
+    }
+    return Way(epoch_of(ways["items"]), count), Way(epoch_of(ways[other]), count)
 
 
 def epoch_of(batches: Any) -> Step:
@@ -211,6 +218,7 @@ def epoch_of(batches: Any) -> Step:
 
 REMEDIES: dict[str, Callable[..., tuple[Way, Way]]] = {
     "batch size": batch_size,
+    "batch size from 16": partial(batch_size, 16),
     "channels last": channels_last,
     "fused optimiser": fused_optimizer,
     "fused attention": fused_attention,
@@ -219,8 +227,9 @@ REMEDIES: dict[str, Callable[..., tuple[Way, Way]]] = {
     "bfloat16": autocast,
     "checkpointing": checkpointing,
     "accumulation": accumulation,
-    "2 workers": partial(loading, 2),
-    "slices": partial(loading, None),
+    "2 workers": partial(loading, "2 workers"),
+    "batch sampler": partial(loading, "batch sampler"),
+    "no loader": partial(loading, "no loader"),
 }
 
 
@@ -272,14 +281,19 @@ def sizes_of(what: str) -> Iterator[tuple[int, nn.Module, Tensor, Tensor]]:
 
 
 def grow(what: str, rounds: int = ROUNDS, least: float = 0.1, largest: int = 10_000) -> dict[str, Any]:
-    """Return seconds of a step in each round for each size, its operations, and the peak of memory."""
+    """Return seconds of a step in each round for each size, its operations, and the peak of memory.
+
+    Each round goes through the sizes in an order of its own, so that no change of the machine's load falls on one end.
+    """
     torch.manual_seed(0)
     cases = [case for case in sizes_of(what) if case[0] <= largest]
     steps = [step_of(model, x, y) for _, model, x, y in cases]
     times = [repeats(step, least) for step in steps]
-    measured = [
-        [float(f"{seconds(step, count):.4g}") for step, count in zip(steps, times, strict=True)] for _ in range(rounds)
-    ]
+    measured = []
+    for _ in range(rounds):
+        order = torch.randperm(len(cases)).tolist()
+        found = {which: float(f"{seconds(steps[which], times[which]):.4g}") for which in order}
+        measured.append([found[which] for which in range(len(cases))])
     return {
         "sizes": [case[0] for case in cases],
         "seconds": measured,

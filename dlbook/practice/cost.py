@@ -110,7 +110,8 @@ def flops(function: Callable[..., Any], *inputs: Any) -> int:
         inputs: what it is called with.
 
     Raises:
-        ValueError: It calls a fused attention, whose products cannot be seen.
+        ValueError: It calls an operator whose products cannot be seen, such as fused
+            attention or a whole LSTM, or runs in `torch.inference_mode`.
     """
     return sum(flops_by_kind(function, *inputs).values())
 
@@ -126,11 +127,25 @@ def flops_by_kind(function: Callable[..., Any], *inputs: Any) -> dict[str, int]:
         The operations, by the name of PyTorch's own operator, such as "addmm".
 
     Raises:
-        ValueError: It calls a fused attention, whose products cannot be seen.
+        ValueError: It calls an operator whose products cannot be seen, such as fused
+            attention or a whole LSTM, or runs in `torch.inference_mode`.
     """
     with _Counting() as counting:
         function(*inputs)
     return dict(counting.flops)
+
+
+_HIDING = {  # operators that hold products inside
+    "mkldnn_rnn_layer",
+    "mkldnn_rnn_layer_backward",
+    "_cudnn_rnn",
+    "_cudnn_rnn_backward",
+    "miopen_rnn",
+    "miopen_rnn_backward",
+    "lstm_mps",
+    "lstm_mps_backward",
+    "_trilinear",
+}
 
 
 class _Counting(TorchDispatchMode):
@@ -147,11 +162,13 @@ class _Counting(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
+        if torch.is_inference_mode_enabled():
+            raise ValueError("function must run outside of torch.inference_mode")
         result = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
-        if "attention" in name:
+        if "attention" in name or name in _HIDING:
             raise ValueError(f"function must show its products: got a fused {name}")
-        if name in ("mm", "bmm", "addmm", "baddbmm"):
+        if name in ("mm", "bmm", "mv", "dot", "addmm", "baddbmm", "addmv"):
             inputs = args[-2].shape[-1]  # (..., rows, inputs) @ (..., inputs, columns)
             self.flops[name] += 2 * result.numel() * inputs
         elif name == "convolution":
@@ -223,7 +240,10 @@ def peak_bytes(function: Callable[..., Any], *inputs: Any) -> int:
 def training_bytes(
     weights: int, saved: int, number_bytes: int = 4, optimizer_numbers: int = 2
 ) -> int:
-    """Return the memory of a training step: four parts that are held at the same time.
+    """Return the memory of a training step by its four parts, each as if held whole.
+
+    It is an estimate: saved activations go while gradients come, so that the peak of a
+    deep model is lower, and operators need room to work in, so that it may be higher.
 
     Args:
         weights: N, how many numbers are trained; each has a gradient.
@@ -248,13 +268,17 @@ class _Checkpoint(torch.autograd.Function):
     def forward(ctx: Any, function: Any, x: Tensor, *weights: Tensor) -> Tensor:
         ctx.function, ctx.weights = function, weights
         ctx.save_for_backward(x)
+        device = x.device.type
+        precision = torch.get_autocast_dtype(device)
+        enabled = torch.is_autocast_enabled(device)
+        ctx.autocast = torch.autocast(device, precision, enabled=enabled)
         return function(x)  # in here, nothing is saved
 
     @staticmethod
     def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor | None, ...]:
         x = ctx.saved_tensors[0].detach().requires_grad_()
-        with torch.enable_grad():
-            output = ctx.function(x)  # the second time
+        with torch.enable_grad(), ctx.autocast:
+            output = ctx.function(x)  # the second time, in the same precision
         return None, *torch.autograd.grad(output, (x, *ctx.weights), gradient)
 
 
@@ -266,12 +290,13 @@ def checkpoint(module: nn.Module, x: Tensor) -> Tensor:
     library's own `torch.utils.checkpoint`, or care.
 
     Args:
-        module: all its weights are trained.
+        module: frozen weights get no gradient.
         x: its input, floating point.
 
     Source: Chen et al. 2016, section 4.
     """
-    return _Checkpoint.apply(module, x, *module.parameters())
+    trained = [weight for weight in module.parameters() if weight.requires_grad]
+    return _Checkpoint.apply(module, x, *trained)
 
 
 def accumulate_gradients_(
@@ -283,11 +308,12 @@ def accumulate_gradients_(
 ) -> float:
     """Set gradients to those of a batch that is computed in smaller parts, one by one.
 
-    They are the whole batch's if no layer mixes examples, as batch normalisation does.
+    They are the whole batch's if no layer mixes examples, as batch normalisation does,
+    and if the loss counts all examples alike, without padding or weights of classes.
 
     Args:
         model: gets `.grad`, which is overwritten.
-        loss: the mean over the examples that it is given.
+        loss: the plain mean over the examples that it is given.
         x: the whole batch.
         y: its targets.
         batch_size: examples in a part; the last one may have fewer.
@@ -304,12 +330,12 @@ def accumulate_gradients_(
         rule = "y must have a target for each x, and not be empty"
         raise ValueError(f"{rule}: got {len(y)} for {len(x)}")
     model.zero_grad()
-    total = torch.zeros((), device=x.device)
+    losses = []
     for inputs, target in zip(x.split(batch_size), y.split(batch_size), strict=True):
         part = loss(model(inputs), target) * (len(inputs) / len(x))
         part.backward()  # adds to what is there
-        total += part.detach()
-    return total.item()
+        losses.append(part.detach())
+    return torch.stack(losses).sum().item()
 
 
 # --- several processes ----------------------------------------------------------------

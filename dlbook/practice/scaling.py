@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dlbook._check import check_floating, check_same_shape, check_shape
+from dlbook._float64 import float64_on_cpu
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class PowerLaw:
         return self.floor + self.factor * x**self.exponent
 
 
+@float64_on_cpu
 def fit_power_law(x: Float[Tensor, " points"], y: Float[Tensor, " points"]) -> PowerLaw:
     """Fit a power law without a floor: least squares between the logarithms.
 
@@ -58,6 +60,7 @@ def fit_power_law(x: Float[Tensor, " points"], y: Float[Tensor, " points"]) -> P
     return PowerLaw(0.0, factor.item(), exponent.item())
 
 
+@float64_on_cpu
 def fit_saturating_law(
     x: Float[Tensor, " points"], y: Float[Tensor, " points"]
 ) -> PowerLaw:

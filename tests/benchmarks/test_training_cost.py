@@ -4,17 +4,20 @@ from statistics import median
 
 import pytest
 import torch
+from torch import nn
 from torch.testing import assert_close
 
 from benchmarks import store, training_cost
 from dlbook.practice.scaling import fit_power_law
+from dlbook.transformer import GPT
 from tests.helpers.chapters import measured
 
 SMALL = {  # settings with which a remedy takes no time
     **{name: {"count": 2} for name in training_cost.REMEDIES},
     "accumulation": {"count": 4, "part": 2},
     "2 workers": {"count": 20, "batch": 10},
-    "slices": {"count": 20, "batch": 10},
+    "batch sampler": {"count": 20, "batch": 10},
+    "no loader": {"count": 20, "batch": 10},
 }
 
 
@@ -44,6 +47,35 @@ def test_the_speed_of_products():
     assert set(store.load("training_cost")) == {"made", *training_cost.ROWS}
 
 
+def test_attention_is_all_that_differs():
+    ways = training_cost.fused_attention(count=1)
+    models = [way.step.__closure__ for way in ways]
+    plain, fused = (next(c.cell_contents for c in cells if isinstance(c.cell_contents, GPT)) for cells in models)
+    assert not any(block.attention.fused for block in plain.decoder.blocks)
+    assert all(block.attention.fused for block in fused.decoder.blocks)
+    norms = [[type(part) for part in model.modules() if "Norm" in type(part).__name__] for model in (plain, fused)]
+    assert norms[0] == norms[1] and nn.LayerNorm in norms[0]
+    fused.load_state_dict(plain.state_dict())
+    tokens = training_cost.texts(2)[0]
+    assert_close(fused(tokens), plain(tokens))
+
+
+def test_each_round_has_an_order_of_its_own(monkeypatch):
+    seen = []
+    sizes = [(n, None, None, None) for n in range(6)]
+    monkeypatch.setattr(training_cost, "sizes_of", lambda what: iter(sizes))
+    numbers = iter(range(6))
+    monkeypatch.setattr(training_cost, "step_of", lambda *case: next(numbers))
+    monkeypatch.setattr(training_cost, "repeats", lambda step, least: 1)
+    monkeypatch.setattr(training_cost, "seconds", lambda step, times: seen.append(step) or float(step + 1))
+    monkeypatch.setattr(training_cost, "flops", lambda *given: 0)
+    monkeypatch.setattr(training_cost, "held", lambda *given: 0)
+    found = training_cost.grow("width", rounds=3)
+    assert found["seconds"] == [[1, 2, 3, 4, 5, 6]] * 3
+    orders = [seen[n : n + 6] for n in (0, 6, 12)]
+    assert all(sorted(order) == [*range(6)] for order in orders) and len({*map(tuple, orders)}) > 1
+
+
 def test_a_checkpointed_model_computes_the_same():
     torch.manual_seed(0)
     plain = training_cost.gpt(fused=False, length=8, dim=8)
@@ -59,7 +91,7 @@ def test_a_checkpointed_model_computes_the_same():
 
 
 def test_both_ways_of_an_epoch_see_all_images():
-    for name in ("2 workers", "slices"):
+    for name in ("2 workers", "batch sampler", "no loader"):
         for way in training_cost.REMEDIES[name](count=7, batch=3):
             assert way.examples == 7
             way.step()

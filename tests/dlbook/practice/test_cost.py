@@ -111,6 +111,37 @@ def test_fused_attention_is_refused_where_pytorch_counts_nothing():
         cost.flops(model, x)
 
 
+def test_products_with_a_vector_count():
+    matrix, vector = torch.randn(30, 20), torch.randn(20)
+    for function, inputs, expected in (
+        (torch.mv, (matrix, vector), 2 * 30 * 20),
+        (torch.addmv, (torch.zeros(30), matrix, vector), 2 * 30 * 20),
+        (torch.dot, (vector, vector), 2 * 20),
+        (nn.Linear(20, 30), (vector,), 2 * 30 * 20),
+    ):
+        assert cost.flops(function, *inputs) == expected
+
+
+@pytest.mark.parametrize(
+    ("layer", "inputs", "operator"),
+    [
+        (nn.LSTM(3, 4), (torch.randn(5, 2, 3),), "mkldnn_rnn_layer"),
+        (nn.Bilinear(3, 4, 5), (torch.randn(7, 3), torch.randn(7, 4)), "_trilinear"),
+    ],
+)
+def test_what_hides_its_products_is_refused(layer, inputs, operator):
+    with pytest.raises(ValueError, match=f"^function must show its products: got a fused {operator}"):
+        cost.flops(layer, *inputs)
+
+
+def test_inference_mode_is_refused():
+    layer, x = nn.Linear(3, 4), torch.randn(2, 3)
+    with torch.inference_mode(), pytest.raises(ValueError, match="function must run outside of torch.inference_mode"):
+        cost.flops(layer, x)
+    with torch.no_grad():
+        assert cost.flops(layer, x) == 2 * 2 * 3 * 4
+
+
 # --- memory -----------------------------------------------------------------------------------------------------------
 
 
@@ -160,6 +191,14 @@ def test_the_peak_of_a_step_holds_what_is_saved_and_the_gradients():
         assert 0.8 * (saved + 4 * weights) < peak < 2 * (saved + 4 * weights)
 
 
+def test_the_formula_is_no_lower_bound():
+    """In a deep model gradients appear while saved activations go."""
+    model, x = MLP([256] * 21), torch.randn(256, 256)
+    model.requires_grad_(True)
+    expected = cost.saved_bytes(model, x) - x.nbytes + sum(w.nbytes for w in model.parameters())
+    assert 0.5 < cost.peak_bytes(gradients, model, x) / expected < 0.75
+
+
 def test_checkpointing_saves_less_and_finds_the_same_gradients():
     torch.manual_seed(0)
     block = nn.Sequential(nn.Linear(6, 50), nn.Tanh(), nn.Linear(50, 6)).double()
@@ -202,6 +241,28 @@ def test_checkpointing_an_input_without_gradient():
     cost.checkpoint(block, x).sum().backward()
     assert_close(block.weight.grad, x.sum(0).expand(2, 6))
     assert x.grad is None
+
+
+def test_the_second_time_has_the_precision_of_the_first():
+    torch.manual_seed(0)
+    block, x = nn.Sequential(nn.Linear(8, 8), nn.GELU(), nn.Linear(8, 8)), torch.randn(64, 8, requires_grad=True)
+    found = []
+    for way in (block, lambda x: cost.checkpoint(block, x)):
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = way(x).float().square().sum()
+        found.append(torch.autograd.grad(loss, [x, *block.parameters()]))  # outside of autocast
+    for plain, ours in zip(*found, strict=True):
+        assert torch.equal(plain, ours)
+
+
+def test_checkpointing_a_module_with_frozen_weights():
+    block, x = nn.Linear(6, 2).double(), random(4, 6)
+    block.bias.requires_grad_(False)
+    cost.checkpoint(block, x).sum().backward()
+    assert_close(block.weight.grad, x.sum(0).expand(2, 6))
+    assert block.bias.grad is None
+    block.requires_grad_(False)
+    assert not cost.checkpoint(block, x).requires_grad
 
 
 def test_a_checkpoint_holds_no_activation_alive():
@@ -251,6 +312,32 @@ def test_batch_normalisation_is_the_exception():
     whole = torch.autograd.grad(F.cross_entropy(model(x), y), model[2].weight)[0]
     cost.accumulate_gradients_(model, F.cross_entropy, x, y, 4)
     assert_close(model[2].weight.grad, whole)
+
+
+def test_a_loss_with_padding_has_another_denominator_in_each_part():
+    torch.manual_seed(0)
+    model, x, y = nn.Linear(4, 5).double(), random(4, 6, 4), torch.randint(5, (4, 6))
+    y[0, 1:] = y[1, 2:] = -100
+
+    def mean(logits, target):
+        return F.cross_entropy(logits.flatten(0, 1), target.flatten())
+
+    def over_all(logits, target):  # of a part, such that the parts' mean by examples is the whole batch's
+        total = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum")
+        return total / (y != -100).sum() * len(y) / len(target)
+
+    whole = torch.autograd.grad(mean(model(x), y), model.weight)[0]
+    cost.accumulate_gradients_(model, mean, x, y, 2)
+    assert (model.weight.grad - whole).norm() > 0.1 * whole.norm()
+    cost.accumulate_gradients_(model, over_all, x, y, 2)
+    assert_close(model.weight.grad, whole)
+
+
+def test_the_loss_keeps_its_precision():
+    torch.manual_seed(0)
+    model, x, y = nn.Linear(4, 5).double(), random(8, 4), torch.arange(8) % 5
+    whole = F.cross_entropy(model(x), y).item()
+    assert abs(cost.accumulate_gradients_(model, F.cross_entropy, x, y, 3) - whole) < 1e-14
 
 
 def test_training_bytes_are_those_that_are_held():
