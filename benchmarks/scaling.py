@@ -6,7 +6,8 @@ The network predicts a character from the eight before it, by an embedding and a
 al. 2003). All sizes take the same number of updates, with a learning rate that is chosen for each size by one rule:
 among rates a factor of two apart, widened until the best is inside, by the mean loss of two seeds on the validation
 plays. The losses that count are of five other seeds, on the test plays. The row "prediction" was measured, and
-committed, before the rows of the fifth size.
+committed, before the rows of the fifth size. What is summed up behind the rows was computed after all of them: the
+same laws with the noise of each width instead of a pooled one, and two rivals.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from functools import cache, partial
 from typing import Any
 
 import torch
+from scipy.optimize import curve_fit
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
@@ -150,6 +152,68 @@ def predict() -> dict[str, Any]:
     return extrapolate(sizes, torch.tensor([row["losses"] for row in rows]).double(), weights(LARGE))
 
 
+def fit_weighted(sizes: Tensor, losses: Tensor, errors: Tensor) -> PowerLaw:
+    """Fit a falling power law with a floor of at least zero: least squares, each divided by its standard error."""
+    scale = sizes.log().mean().exp()  # powers of numbers near 1 are precise
+
+    def law(x: Any, floor: float, factor: float, exponent: float) -> Any:
+        return floor + factor * x**exponent
+
+    floor, factor, exponent = curve_fit(
+        law,
+        (sizes / scale).numpy(),
+        losses.numpy(),
+        (losses.min().item() - 0.05, 0.2, -0.5),
+        sigma=errors.numpy(),
+        bounds=([0, 0, -3], [torch.inf, torch.inf, -0.01]),
+        max_nfev=10_000,
+    )[0].tolist()
+    return PowerLaw(floor, factor * scale.item() ** -exponent, exponent)
+
+
+RIVALS: dict[str, Callable[[Tensor, Tensor, Tensor], PowerLaw]] = {
+    "line": lambda sizes, losses, errors: fit_power_law(sizes, losses),
+    "floor": lambda sizes, losses, errors: fit_saturating_law(sizes, losses),
+    "weighted floor": fit_weighted,
+    "line through two": lambda sizes, losses, errors: fit_power_law(sizes[-2:], losses[-2:]),
+}
+
+
+def judge(rows: dict[str, Any], draws: int = DRAWS) -> dict[str, Any]:
+    """Predict the fifth size from the four by each law, with the noise of each width; say by how much it missed.
+
+    Args:
+        rows: stored ones; nothing is returned before all sizes are trained.
+        draws: how often the four means, and the fifth, are drawn anew around the law.
+    """
+    if not all(f"train {width}" in rows for width in (*WIDTHS, LARGE)):
+        return {}
+    four = [rows[f"train {width}"] for width in WIDTHS]
+    sizes = torch.tensor([row["weights"] for row in four]).double()
+    losses = torch.tensor([row["losses"] for row in four]).double()
+    large = torch.tensor([rows[f"train {LARGE}"]["weights"]]).double()
+    found = torch.tensor(rows[f"train {LARGE}"]["losses"]).double()
+    errors = losses.std(1) / losses.shape[1] ** 0.5
+    last = found.std() / len(found) ** 0.5
+    judged = {}
+    for name, fit in RIVALS.items():
+        law, drawn = fit(sizes, losses.mean(1), errors), []
+        generator = torch.Generator().manual_seed(0)
+        for _ in range(draws):
+            noise = torch.randn(len(sizes) + 1, generator=generator, dtype=torch.float64)
+            again = fit(sizes, law(sizes) + errors * noise[1:], errors)
+            drawn.append(again(large) + last * noise[0])
+        ends = torch.cat(drawn).quantile(torch.tensor([0.025, 0.975]).double())
+        predicted = law(large).item()
+        judged[name] = {
+            "law": [law.floor, law.factor, law.exponent],
+            "predicted": predicted,
+            "interval": ends.tolist(),
+            "error": found.mean().item() - predicted,
+        }
+    return {"judged": judged | {"errors": errors.tolist()}}
+
+
 def short() -> dict[str, float]:
     """Train two small networks for a few updates, to be done again by a test."""
     return {str(width): round(train(width, 0.008, 0, "test", updates=30, count=1000), 3) for width in WIDTHS[:2]}
@@ -163,8 +227,8 @@ ROWS |= {f"tune {LARGE}": partial(tune, LARGE), f"train {LARGE}": partial(train_
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure what is missing."""
-    run(__file__, ROWS, arguments)
+    """Measure what is missing, and judge the laws."""
+    run(__file__, ROWS, arguments, sum_up=judge)
 
 
 if __name__ == "__main__":

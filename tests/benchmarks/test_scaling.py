@@ -63,6 +63,34 @@ def test_the_stored_prediction_follows_from_the_four_sizes(monkeypatch):
     assert list(stored).index("prediction") < list(stored).index(f"train {scaling.LARGE}")
 
 
+def test_a_weighted_law_is_found_again():
+    sizes = torch.tensor([2e3, 6e3, 18e3, 60e3]).double()
+    exact = 1.9 + 60 * sizes**-0.6
+    law = scaling.fit_weighted(sizes, exact, torch.tensor([0.02, 0.01, 0.01, 0.002]).double())
+    assert (law.floor, law.factor, law.exponent) == pytest.approx((1.9, 60, -0.6), rel=1e-3)
+    bent = exact + torch.tensor([0.05, 0, 0, 0]).double()
+    wide, narrow = (
+        scaling.fit_weighted(sizes, bent, torch.tensor([first, 0.01, 0.01, 0.01]).double()) for first in (1.0, 0.001)
+    )
+    misses = [(fit(sizes) - bent)[0].abs() for fit in (wide, narrow)]
+    assert misses[0] > 10 * misses[1]  # a noisy size pulls little
+
+
+def test_the_judgement_follows_from_the_stored_losses():
+    stored = store.load("scaling")
+    again = scaling.judge(stored, draws=100)["judged"]
+    assert set(again) == {*scaling.RIVALS, "errors"} == set(stored["judged"])
+    assert again["errors"] == pytest.approx(stored["judged"]["errors"])
+    for name in scaling.RIVALS:
+        mine, theirs = again[name], stored["judged"][name]
+        assert mine["predicted"] == pytest.approx(theirs["predicted"], abs=1e-4)
+        assert mine["error"] == pytest.approx(theirs["error"], abs=1e-4)
+        assert mine["interval"] == pytest.approx(theirs["interval"], abs=0.01)
+    for name in scaling.LAWS:
+        assert again[name]["predicted"] == pytest.approx(stored["prediction"][name]["predicted"])
+    assert scaling.judge({}) == {}
+
+
 def test_no_best_rate_is_at_an_edge():
     stored = store.load("scaling")
     for width in (*scaling.WIDTHS, scaling.LARGE):
