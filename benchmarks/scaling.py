@@ -15,7 +15,7 @@ from functools import cache, partial
 from typing import Any
 
 import torch
-from scipy.optimize import curve_fit
+from scipy.optimize import curve_fit  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR

@@ -6,7 +6,8 @@ A pair is one run of the usual way and one of the other, in turn and close toget
 the machine; which comes first alternates. A row of a remedy holds the seconds per example of both in each pair, and
 bytes where memory is what it is for. A row of growth holds the seconds of a step for each size, in rounds through all
 sizes in an order drawn anew, with the counted operations and the measured peak of memory. Seconds are those of the
-clock.
+clock. A row of utilisation holds, in rounds, operations per second of training steps by those of a product of large
+matrices that was measured just before; the row of operators, the seconds of the CNN's step by what ran.
 """
 
 import time
@@ -17,13 +18,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
 from benchmarks.store import run
 from dlbook.cnn import CNN
 from dlbook.network import MLP
-from dlbook.practice.cost import accumulate_gradients_, flops, peak_bytes, saved_bytes
+from dlbook.practice.cost import accumulate_gradients_, flops, flops_by_kind, peak_bytes, saved_bytes
 from dlbook.training.batches import Batches
 from dlbook.transformer import GPT
 
@@ -302,16 +304,62 @@ def grow(what: str, rounds: int = ROUNDS, least: float = 0.1, largest: int = 10_
     }
 
 
-def speed(rounds: int = ROUNDS) -> dict[str, Any]:
-    """Return operations per second of products of large matrices, of which the steps reach a part."""
-    a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
-    torch.mm(a, b)
-    return {"flops_per_second": [round(2 * 1024**3 / seconds(partial(torch.mm, a, b), 5)) for _ in range(rounds)]}
+def product_speed(size: int = 1024) -> float:
+    """Return operations per second of a product of large matrices."""
+    a = torch.randn(size, size)
+    torch.mm(a, a)
+    return 2 * size**3 / seconds(partial(torch.mm, a, a), 5)
+
+
+def utilisation(rounds: int = ROUNDS, least: float = LEAST) -> dict[str, Any]:
+    """Return which part of a product's operations per second each training step reaches, in each round."""
+    torch.manual_seed(0)
+    cases: dict[str, tuple[nn.Module, Tensor, Tensor]] = {
+        "CNN, 8 images": (CNN(), *images(8)),
+        "CNN, 128 images": (CNN(), *images(128)),
+        "MLP, width 64": (MLP([784, 64, 64, 10]), *images(128)),
+        "MLP, width 2048": (MLP([784, 2048, 2048, 10]), *images(128)),
+        "GPT, 16 texts": (gpt(False), *texts(16)),
+    }
+    steps = {name: step_of(*case) for name, case in cases.items()}
+    times = {name: repeats(step, least) for name, step in steps.items()}
+    work = {name: flops(_gradients, *case) for name, case in cases.items()}
+    found: dict[str, Any] = {name: [] for name in cases} | {"flops_per_second": []}
+    for _ in range(rounds):
+        for which in torch.randperm(len(cases)).tolist():
+            name = [*cases][which]
+            peak = product_speed()
+            found[name].append(round(work[name] / seconds(steps[name], times[name]) / peak, 4))
+            found["flops_per_second"].append(round(peak))
+    return found
+
+
+def operators(rounds: int = ROUNDS, count: int = 128) -> dict[str, Any]:
+    """Return seconds and operations of the CNN's training step: of convolutions, of pooling, and of the rest."""
+    torch.manual_seed(0)
+    found: dict[str, Any] = {}
+    for layout, memory_format in (("usual", torch.contiguous_format), ("channels last", torch.channels_last)):
+        x, y = images(count)
+        model: nn.Module = CNN().to(memory_format=memory_format)  # type: ignore[call-overload]
+        step = step_of(model, x.to(memory_format=memory_format), y)
+        step()
+        rows: list[dict[str, float]] = []
+        for _ in range(rounds):
+            with profile(activities=[ProfilerActivity.CPU]) as seen:
+                step()
+            spent = {"convolutions": 0.0, "pooling": 0.0, "rest": 0.0}
+            for event in seen.key_averages():
+                kind = "convolutions" if "conv" in event.key else "pooling" if "pool" in event.key else "rest"
+                spent[kind] += event.self_cpu_time_total / 1e6
+            rows.append({kind: float(f"{value:.4g}") for kind, value in spent.items()})
+        found[layout] = rows
+        found["flops"] = flops_by_kind(_gradients, CNN(), x, y)
+    return found
 
 
 ROWS: dict[str, Callable[[], Any]] = {name: partial(compare, remedy) for name, remedy in REMEDIES.items()}
 ROWS |= {f"growth of {what}": partial(grow, what) for what in ("batch", "width", "length")}
-ROWS |= {"speed": speed}
+ROWS |= {"utilisation": utilisation, "operators": operators}
 
 
 def main(arguments: list[str] | None = None) -> None:

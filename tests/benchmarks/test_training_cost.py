@@ -42,8 +42,23 @@ def test_growth_runs_small_and_counts_as_stored(what, largest):
     assert [len(times) for times in found["seconds"]] == [few, few]
 
 
-def test_the_speed_of_products():
-    assert len(training_cost.speed(rounds=1)["flops_per_second"]) == 1
+def test_utilisation_runs_small_and_is_a_part(monkeypatch):
+    found = training_cost.utilisation(rounds=1, least=0.0)
+    assert set(found) == set(store.load("training_cost")["utilisation"])
+    assert len(found.pop("flops_per_second")) == len(found) == 5
+    assert all(0 < part[0] < 3 for part in found.values())
+    monkeypatch.setattr(training_cost, "seconds", lambda step, times: 2.0)
+    assert training_cost.product_speed(8) == 8**3
+
+
+def test_operators_run_small_and_the_work_is_as_stored():
+    found, stored = training_cost.operators(rounds=1, count=2), store.load("training_cost")["operators"]
+    assert set(found) == set(stored) == {"usual", "channels last", "flops"}
+    assert found["usual"][0]["convolutions"] > 0 < found["channels last"][0]["pooling"]
+    assert {kind: 64 * count for kind, count in found["flops"].items()} == stored["flops"]
+
+
+def test_all_rows_are_stored():
     assert set(store.load("training_cost")) == {"made", *training_cost.ROWS}
 
 
