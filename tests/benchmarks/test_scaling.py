@@ -105,7 +105,8 @@ def test_the_chapter_draws_what_is_stored():
     for width, row in found["trained"].items():
         assert list(row) == list(stored[f"train {width}"].values())
     assert list(found["trained"]) == [*scaling.WIDTHS, scaling.LARGE]
+    assert list(found["predictions"]) == list(scaling.RIVALS)
     for name, (law, predicted, ends) in found["predictions"].items():
-        theirs = stored["prediction"][name]
+        theirs = stored["judged"][name]
         assert law == pytest.approx(theirs["law"], rel=1e-4)
         assert [predicted, *ends] == pytest.approx([theirs["predicted"], *theirs["interval"]], abs=6e-5)

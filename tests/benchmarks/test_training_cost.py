@@ -127,3 +127,4 @@ def test_the_chapter_draws_what_is_stored():
         largest = torch.tensor(row["sizes"][-4:]).double()
         slopes = [fit_power_law(largest, times[-4:]).exponent for times in rounds]
         assert row["exponents"] == pytest.approx(slopes, abs=6e-4)
+        assert row["last ratios"] == pytest.approx((rounds[:, -1] / rounds[:, -2]).tolist(), rel=0.006)
