@@ -125,7 +125,7 @@ def autocast(count: int = 16) -> tuple[Way, Way]:
 
 
 def fused_attention(count: int = 16) -> tuple[Way, Way]:
-    """Attention as products and a softmax, and in one kernel."""
+    """Attention and normalisation operator by operator, and each in one kernel."""
     x, y = texts(count)
     ways = [Way(step_of(model, x, y), count, saved_bytes(model, x)) for model in (gpt(fused=False), gpt())]
     return ways[0], ways[1]
