@@ -11,6 +11,7 @@ that the comparison does not use.
 """
 
 from collections.abc import Callable
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -30,7 +31,7 @@ from dlbook.practice.transfer import linear_probe
 BATCH, UPDATES = 10, {20: 40, 100: 60}  # by number of labels, the same for all methods
 TESTED = {"validation": 500, "test": 1000}
 STRENGTHS = [0.1, 1.0, 10.0, 100.0, 1000.0, 10_000.0]
-HEAD_RATES = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3]
+HEAD_RATES = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2]
 METHODS = ["probe", "head", "full", "statistics"]
 PAIRS = [("head", "probe"), ("full", "probe"), ("full", "head"), ("statistics", "full"), ("statistics", "probe")]
 
@@ -68,10 +69,16 @@ def right(head: nn.Linear, features: Tensor, target: str, part: str) -> Tensor:
         return head(features).argmax(1) == task(target)[f"{part} labels"][: len(features)]
 
 
-def probed(target: str, count: int, seed: int, part: str, strength: float) -> Tensor:
-    """Fit a linear probe to the features of a draw."""
+@cache
+def fitted(target: str, count: int, seed: int, strength: float) -> nn.Linear:
+    """Return a linear probe, fitted to the features of a draw."""
     _, labels, features = labelled(target, count, seed)
-    return right(linear_probe(features, labels, strength, classes=10), embedded(target, part), target, part)
+    return linear_probe(features, labels, strength, classes=10)
+
+
+def probed(target: str, count: int, seed: int, part: str, strength: float) -> Tensor:
+    """Fit a linear probe, and return which images of a part it classifies correctly."""
+    return right(fitted(target, count, seed, strength), embedded(target, part), target, part)
 
 
 def batches(count: int, updates: int, seed: int) -> tuple[Tensor, ...]:
@@ -97,23 +104,23 @@ def tuned(
     With the method "head" the head alone is trained. The images lie in memory with the channels last, which is quicker.
     """
     x, labels, features = labelled(target, count, seed)
-    model, head = imagenet.network("ImageNet", target), linear_probe(features, labels, strength, classes=10)
-    model.output = head
-    x = x.contiguous(memory_format=torch.channels_last)
+    head = deepcopy(fitted(target, count, seed, strength))
+    body: nn.Module = nn.Identity() if method == "head" else imagenet.network("ImageNet", target)
+    weights = [weight for name, weight in body.named_parameters() if not name.startswith("output.")]
+    optimizer = torch.optim.Adam([*weights, *head.parameters()], lr, fused=True)
     order = batches(count, updates or UPDATES[count], seed)
-    trained = head if method == "head" else model
-    optimizer = torch.optim.Adam(trained.parameters(), lr, fused=True)
     schedule = OneCycleLR(optimizer, lr, total_steps=len(order), pct_start=0.2)
-    model.train(method == "statistics")
+    x = x.contiguous(memory_format=torch.channels_last)
+    body.train(method == "statistics")
     for batch in order:
-        found = features[batch] if method == "head" else model.features(x[batch])
+        found = body.features(x[batch]) if isinstance(body, EfficientNetLite) else features[batch]
         optimizer.zero_grad()
         F.cross_entropy(head(found), labels[batch]).backward()
         optimizer.step()
         schedule.step()
-    if method == "head":
-        return right(head, embedded(target, part)[:tested], target, part)
-    return right(head, embed(model.eval(), images(target, part)[: min(tested, TESTED[part])]), target, part)
+    if isinstance(body, EfficientNetLite):
+        return right(head, embed(body.eval(), images(target, part)[: min(tested, TESTED[part])]), target, part)
+    return right(head, embedded(target, part)[:tested], target, part)
 
 
 def mean_of_tuning(method: Callable[..., Tensor], target: str, count: int, *given: float) -> float:
@@ -194,26 +201,15 @@ def short() -> float:
 def main(arguments: list[str] | None = None) -> None:
     """Measure rows and store them."""
     rows: dict[str, Callable[[], Any]] = {"short": short}
-    for target, count, rates, methods in [
-        ("clothes", 100, [3e-5, 1e-4, 3e-4, 1e-3], METHODS),
-        ("clothes", 20, [3e-5, 1e-4, 3e-4, 1e-3], METHODS[:3]),
-        ("digits", 100, [3e-5, 1e-4, 3e-4, 1e-3], METHODS[:3]),
-        ("digits", 20, [3e-5, 1e-4, 3e-4, 1e-3], METHODS[:3]),
-    ]:
-        given = (target, count)
-        rows[f"tune probe {target} {count}"] = lambda given=given: tune_probe(*given)  # type: ignore[misc]
-        rows[f"tune head {target} {count}"] = lambda given=given: tune_head(*given)  # type: ignore[misc]
-        for lr in rates:
-            name = f"tune full {target} {count} {lr:g}"
-            rows[name] = lambda given=given, lr=lr: tune("full", *given, lr)  # type: ignore[misc, call-arg]
-        for method in methods:
+    for given in [("clothes", 100), ("clothes", 20), ("digits", 100)]:
+        said = " ".join(map(str, given))
+        rows[f"tune probe {said}"] = lambda given=given: tune_probe(*given)  # type: ignore[misc]
+        rows[f"tune head {said}"] = lambda given=given: tune_head(*given)  # type: ignore[misc]
+        for lr in (3e-5, 1e-4, 3e-4, 1e-3):
+            rows[f"tune full {said} {lr:g}"] = lambda given=given, lr=lr: tune("full", *given, lr)  # type: ignore[misc]
+        for method in METHODS if given == ("clothes", 100) else METHODS[:3]:
             for seed in range(DRAWS):
-                name = f"{method} {target} {count} {seed}"
-                rows[name] = lambda method=method, given=given, seed=seed: one(  # type: ignore[misc]
-                    method,
-                    *given,
-                    seed,  # type: ignore[call-arg]
-                )
+                rows[f"{method} {said} {seed}"] = lambda what=(method, *given, seed): one(*what)  # type: ignore[misc]
     run(__file__, rows, arguments, sum_up=sum_up)
 
 
