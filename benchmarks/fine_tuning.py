@@ -205,7 +205,7 @@ def main(arguments: list[str] | None = None) -> None:
         said = " ".join(map(str, given))
         rows[f"tune probe {said}"] = lambda given=given: tune_probe(*given)  # type: ignore[misc]
         rows[f"tune head {said}"] = lambda given=given: tune_head(*given)  # type: ignore[misc]
-        for lr in (3e-5, 1e-4, 3e-4, 1e-3):
+        for lr in (3e-5, 1e-4, 3e-4, 1e-3, 3e-3):
             rows[f"tune full {said} {lr:g}"] = lambda given=given, lr=lr: tune("full", *given, lr)  # type: ignore[misc]
         for method in METHODS if given == ("clothes", 100) else METHODS[:3]:
             for seed in range(DRAWS):
