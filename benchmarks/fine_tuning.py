@@ -201,7 +201,7 @@ def short() -> float:
 def main(arguments: list[str] | None = None) -> None:
     """Measure rows and store them."""
     rows: dict[str, Callable[[], Any]] = {"short": short}
-    for given in [("clothes", 100), ("clothes", 20), ("digits", 100)]:
+    for given in [("clothes", 100), ("clothes", 20)]:
         said = " ".join(map(str, given))
         rows[f"tune probe {said}"] = lambda given=given: tune_probe(*given)  # type: ignore[misc]
         rows[f"tune head {said}"] = lambda given=given: tune_head(*given)  # type: ignore[misc]
