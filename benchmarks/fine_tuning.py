@@ -1,4 +1,4 @@
-"""EfficientNet with ImageNet's weights fine-tuned on few clothes and digits, beside its linear probe.
+"""EfficientNet with ImageNet's weights fine-tuned on few clothes, beside its linear probe and the head alone.
 
 python -m benchmarks.fine_tuning [rows…]
 
@@ -206,7 +206,7 @@ def main(arguments: list[str] | None = None) -> None:
         rows[f"tune probe {said}"] = lambda given=given: tune_probe(*given)  # type: ignore[misc]
         rows[f"tune head {said}"] = lambda given=given: tune_head(*given)  # type: ignore[misc]
         for lr in (3e-5, 1e-4, 3e-4, 1e-3, 3e-3):
-            rows[f"tune full {said} {lr:g}"] = lambda given=given, lr=lr: tune("full", *given, lr)  # type: ignore[misc]
+            rows[f"tune full {said} {lr:g}"] = lambda what=("full", *given, lr): tune(*what)  # type: ignore[misc]
         for method in METHODS if given == ("clothes", 100) else METHODS[:3]:
             for seed in range(DRAWS):
                 rows[f"{method} {said} {seed}"] = lambda what=(method, *given, seed): one(*what)  # type: ignore[misc]
