@@ -57,6 +57,7 @@ TAGGED = re.compile(r"equations?\s+(\d[\w.]*(?:(?:,|\s+and)\s+\d[\w.]*)*)")
 PAIRED = {
     "difference_over_examples",
     "difference_over_seeds",
+    "difference_over_pairs",
     "difference_over_examples_and_seeds",
     "difference_over_time",
 }
@@ -115,6 +116,7 @@ SECOND = {
     "book/challenges/little-data",
     "book/challenges/poor-data",
     "book/challenges/privacy",
+    "book/challenges/training-cost",
     "book/challenges/transfer",
     "book/challenges/zero-shot",
     "book/faq/evaluation",

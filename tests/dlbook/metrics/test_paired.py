@@ -11,6 +11,7 @@ from dlbook.metrics.paired import (
     Interval,
     difference_over_examples,
     difference_over_examples_and_seeds,
+    difference_over_pairs,
     difference_over_seeds,
     difference_over_time,
 )
@@ -161,6 +162,40 @@ def test_over_seeds_equals_scipy(count, level):
     assert ends(difference_over_seeds(first, second, level)) == pytest.approx((scipys.low, scipys.high), rel=1e-5)
 
 
+@reference("dlbook.metrics.paired.difference_over_pairs", to="scipy.stats.wilcoxon")
+@pytest.mark.parametrize("count", [6, 9, 15, 40])
+def test_over_pairs_leaves_out_zero_where_scipy_rejects_it(count):
+    for trial in range(40):
+        first, second = normal(count, seed=trial) + 0.5, normal(count, seed=1000 + trial)
+        p = stats.wilcoxon((first - second).numpy(), method="exact").pvalue
+        found = difference_over_pairs(first, second)
+        assert found.contains(0) == (p > 0.05)
+        assert ends(difference_over_pairs(second, first)) == pytest.approx((-found.high, -found.low))
+
+
+def test_over_pairs_is_the_median_of_the_means_of_two_and_bears_a_wild_value():
+    values = torch.tensor([1.0, 2, 4, 8, 16, 32]).double()
+    means = sorted((a + b) / 2 for n, a in enumerate(values.tolist()) for b in values.tolist()[n:])
+    found = difference_over_pairs(values, torch.zeros(6))
+    assert found.estimate == means[10] and ends(found) == (1, 32)  # six pairs: both ends at 95 %
+    first = normal(15)
+    wild = first.clone()
+    wild[wild.argmax()] = 1e6
+    assert abs(difference_over_pairs(wild, torch.zeros(15)).estimate) < 1
+    with pytest.raises(ValueError, match=r"first must hold more pairs for level 0.95: got 5"):
+        difference_over_pairs(values[:5], torch.zeros(5))
+    with pytest.raises(ValueError, match="level must lie between 0 and 1: got 2"):
+        difference_over_pairs(values, torch.zeros(6), 2.0)
+
+
+def test_over_pairs_covers_the_truth_as_often_as_it_says():
+    covered = 0
+    for trial in range(300):
+        first = normal(15, seed=trial) / normal(15, seed=1000 + trial)  # Cauchy, with wild values
+        covered += difference_over_pairs(first + 1, torch.zeros(15)).contains(1)
+    assert 276 <= covered <= 297
+
+
 def test_over_seeds_covers_the_truth_as_often_as_it_says_where_the_bootstrap_does_not():
     generator, covered, by_bootstrap = torch.Generator().manual_seed(0), 0, 0
     for trial in range(300):
@@ -257,6 +292,7 @@ TABLES = torch.stack([ROWS, OTHER]), torch.stack([OTHER, ROWS + 1])
 CASES = {
     "difference_over_examples": (difference_over_examples, {"first": ROWS, "second": OTHER}),
     "difference_over_seeds": (difference_over_seeds, {"first": ROWS, "second": OTHER}),
+    "difference_over_pairs": (difference_over_pairs, {"first": ROWS, "second": OTHER}),
     "difference_over_examples_and_seeds": (
         difference_over_examples_and_seeds,
         {"first": TABLES[0], "second": TABLES[1]},
@@ -298,7 +334,7 @@ class TestInputs:
 @pytest.mark.parametrize("case", CASES)
 def test_one_alone_has_no_interval(case):
     function, arguments = CASES[case]
-    with pytest.raises(ValueError, match=r"first must hold at least 2 (examples|seeds|time steps): got 1"):
+    with pytest.raises(ValueError, match=r"first must hold at least 2 (examples|seeds|pairs|time steps): got 1"):
         function(**{name: value[..., :1] for name, value in arguments.items()})
     with pytest.raises(ValueError, match="first must hold at least 2 seeds: got 1"):
         difference_over_examples_and_seeds(ROWS[None], OTHER[None])
