@@ -24,9 +24,12 @@ UNITS = ((1, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 
 def timed(found: Any, place: str) -> Iterator[tuple[str, float, float, float]]:
-    """Go through results that time ours beside another: where they stand, seconds of both, how many times as long."""
+    """Go through results that time ours beside another: where they stand, seconds of both, how many times as long.
+
+    Where the ratio is an interval, two of ours or two ways were timed, and a chapter tells of them.
+    """
     if isinstance(found, dict):
-        if {"first", "second", "ratio"} <= found.keys():
+        if {"first", "second", "ratio"} <= found.keys() and isinstance(found["ratio"], int | float):
             yield place, found["first"], found["second"], found["ratio"]
         elif {"ours", "times"} <= found.keys():
             ours, other = (part["seconds"] for part in found.values() if isinstance(part, dict) and "seconds" in part)
