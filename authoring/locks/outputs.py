@@ -37,7 +37,8 @@ from authoring.locks import unseen
 from authoring.machines import MACHINES
 
 RECORD = "book/spread.json"
-MEASURES = re.compile(r"seconds|time|memory|rss|peak_bytes", re.I)  # what the source of a cell that is not compared must hold
+# What the source of a cell that is not compared must hold:
+MEASURES = re.compile(r"seconds|time|memory|rss|peak_bytes", re.I)
 PIXELS = 5.0  # what a figure may differ without a tag, of 255
 MOST_PIXELS = 30.0  # what a tag may allow: a changed label differs by 40; what moves must declare moves instead
 PATCH = 16  # a mean over the whole figure would hide a changed label behind the background
