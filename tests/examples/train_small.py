@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from itertools import count
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from torch.nn import functional
 
 from dlbook.data.images import Images
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
-import train
+spec = spec_from_file_location("train", Path(__file__).parents[2] / "examples" / "train.py")
+train = module_from_spec(spec)
+spec.loader.exec_module(train)
 
 
 def made_images() -> Images:
