@@ -9,7 +9,8 @@ from torch.testing import assert_close
 
 from dlbook import embedding
 from dlbook._float64 import float64_on_cpu
-from dlbook.practice import fairness, privacy, transfer
+from dlbook.metrics import paired
+from dlbook.practice import fairness, privacy, scaling, transfer
 from tests.dlbook.metrics.test_inputs_of_metrics import CASES as METRICS
 from tests.helpers.elsewhere import MPS, Elsewhere, PretendedMPS, elsewhere, plain
 from tests.helpers.inputs import tensors_in
@@ -21,6 +22,7 @@ SELECTED, TARGET = torch.tensor([True, False, True, True, False]), torch.tensor(
 GROUP = torch.tensor([0, 0, 1, 1, 1])
 EVIDENCE = torch.tensor([0.9, 0.1, 0.8, 0.2, 0.5])
 FEATURES = torch.tensor([[0.0, 1], [1, 0], [0.5, 2], [3, 1], [2, 2]])
+SIZES, MEASURED = torch.tensor([1.0, 2, 4, 8, 16]), torch.tensor([5.0, 4, 3.5, 3.25, 3.125])
 PEOPLE = {"selected": SELECTED, "target": TARGET, "group": GROUP}
 CASES = {
     **METRICS,
@@ -31,6 +33,12 @@ CASES = {
     "equalized_odds_difference": (fairness.equalized_odds_difference, PEOPLE),
     "reweighing": (fairness.reweighing, {"target": TARGET, "group": GROUP}),
     "tpr_at_fpr": (lambda **given: privacy.tpr_at_fpr(**given, fpr=0.4), {"evidence": EVIDENCE, "members": TARGET}),
+    "fit_power_law": (scaling.fit_power_law, {"x": SIZES, "y": MEASURED}),
+    "fit_saturating_law": (scaling.fit_saturating_law, {"x": SIZES, "y": MEASURED}),
+    "difference_over_pairs": (
+        lambda **given: paired.difference_over_pairs(**given, level=0.8),
+        {"first": SIZES, "second": MEASURED},
+    ),
     "linear_probe": (transfer.linear_probe, {"features": FEATURES, "labels": GROUP}),
 }
 
