@@ -454,7 +454,7 @@ def sharded_bytes(
 def training_hours(
     flops: float | int, peak: float | int, utilisation: float | int
 ) -> float:
-    """Return the hours of one device, or of all together, that operations take.
+    """Return the device-hours that operations take.
 
     Args:
         flops: of the whole training, such as `training_flops` gives.
