@@ -287,6 +287,21 @@ def test_checkpoint_draws_the_same_random_numbers_again_as_in_pytorch(p):
         assert torch.equal(plain, ours) and torch.equal(theirs, ours)
 
 
+def test_the_random_numbers_of_a_device_are_set_back_too(monkeypatch):
+    generator = torch.Generator()
+
+    class Elsewhere:
+        get_rng_state = staticmethod(lambda device: generator.get_state())
+        set_rng_state = staticmethod(lambda state, device: generator.set_state(state))
+
+    monkeypatch.setattr(torch, "get_device_module", lambda device: Elsewhere)
+    rewind = cost._random_state(torch.device("cuda"))
+    first = torch.rand(3), torch.rand(3, generator=generator)
+    rewind()
+    again = torch.rand(3), torch.rand(3, generator=generator)
+    assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
+
+
 def test_checkpointed_batch_normalisation_counts_twice_as_in_pytorch():
     for way in (cost.checkpoint, lambda block, x: torch_checkpoint(block, x, use_reentrant=False)):
         block = nn.BatchNorm1d(3)
