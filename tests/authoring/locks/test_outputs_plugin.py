@@ -24,7 +24,14 @@ from tests.helpers.notebooks import code, notebook, printed
 pytest_plugins = ["pytester"]
 
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--nbval"]
-PLUGINS = ["-p", "nbval.plugin", "-p", "xdist.plugin", "-p", "authoring.pytest_plugin"]
+PLUGINS = [
+    "-p",
+    "authoring.pytest_plugin",
+    "-p",
+    "nbval.plugin",
+    "-p",
+    "xdist.plugin",
+]  # ours first: authoring/__init__
 WORKERS = ["-n", "2", "--dist", "loadfile"]
 SETUP = """\
 %config InlineBackend.print_figure_kwargs = {"bbox_inches": None}
@@ -266,7 +273,7 @@ def refusals(tmp_path_factory):
     folder = tmp_path_factory.mktemp("refused")
     for name, (nb, _) in REFUSED.items():
         write(nb, folder / f"{name}.ipynb")
-    return finish(start(folder, *WORKERS))
+    return finish(start(folder, "-n", "1"))  # a worker is asked, as above
 
 
 @pytest.mark.parametrize("name", REFUSED)
