@@ -24,14 +24,8 @@ from tests.helpers.notebooks import code, notebook, printed
 pytest_plugins = ["pytester"]
 
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--nbval"]
-PLUGINS = [
-    "-p",
-    "authoring.pytest_plugin",
-    "-p",
-    "nbval.plugin",
-    "-p",
-    "xdist.plugin",
-]  # ours first: authoring/__init__
+# Ours first: what authoring/__init__.py does saves two seconds, if it comes before nbformat.
+PLUGINS = ["-p", "authoring.pytest_plugin", "-p", "nbval.plugin", "-p", "xdist.plugin"]
 WORKERS = ["-n", "2", "--dist", "loadfile"]
 SETUP = """\
 %config InlineBackend.print_figure_kwargs = {"bbox_inches": None}
