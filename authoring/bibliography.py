@@ -48,20 +48,22 @@ class Entry:
         return [resolver + self.fields[kind] for kind, resolver in RESOLVERS.items() if kind in self.fields]
 
 
-def plain(latex: list[str]) -> str:
-    """Return words of LaTeX as plain text: no braces, accents in place."""
-    return str(Text.from_latex(" ".join(latex)))
+@functools.cache
+def plain(latex: str) -> str:
+    """Return LaTeX as plain text: no braces, accents in place."""
+    return str(Text.from_latex(latex))
 
 
 def made(key: str, parsed: Parsed) -> Entry:
     """Return an entry as the book uses it."""
     people: list[Person] = parsed.persons.get("author", [])
+    names = [[*one.first_names, *one.middle_names, *one.prelast_names, *one.last_names] for one in people]
     return Entry(
         key,
         # An address is no LaTeX: an underscore or a tilde in it stands for itself.
-        {name: value if name in RESOLVERS else plain([value]) for name, value in parsed.fields.items()},
-        [plain([*one.first_names, *one.middle_names, *one.prelast_names, *one.last_names]) for one in people],
-        [plain(one.last_names) for one in people],
+        {name: value if name in RESOLVERS else plain(value) for name, value in parsed.fields.items()},
+        [plain(" ".join(words)) for words in names],
+        [plain(" ".join(one.last_names)) for one in people],
     )
 
 

@@ -6,12 +6,11 @@ Notebooks are read as JupyterLab, VS Code and Colab save them (nbformat 4.0 to 4
 import hashlib
 import itertools
 import json
-import pickle
 import re
 import subprocess
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,25 @@ from typing import Any
 import nbformat
 import yaml
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from nbformat import NotebookNode
 from nbformat.warnings import DuplicateCellId, MissingIDFieldWarning
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 88  # of the lines in notebooks
-PARSER = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin, double_inline=True)
+
+
+class Parser(MarkdownIt):
+    """Parses each text once: several locks ask for the same one, and nobody changes its tokens."""
+
+    @lru_cache(maxsize=4096)  # noqa: B019  (there is one parser)
+    def parse(self, src: str, env: MutableMapping[str, Any] | None = None) -> list[Token]:
+        """Return the tokens of a text."""
+        return super().parse(src, env)
+
+
+PARSER = Parser("commonmark").enable("table").use(dollarmath_plugin, double_inline=True)
 
 
 # --- pages ------------------------------------------------------------------------------------------------------------
@@ -69,9 +80,14 @@ def chapters(root: Path = ROOT) -> Iterator[tuple[str, NotebookNode]]:
 
 def markdown(path: Path) -> str:
     """Return the text of a page; of a notebook, its Markdown cells one after the other."""
-    if path.suffix == ".ipynb":
-        return "\n\n".join(cell.source for cell in markdown_cells(read(path)))
-    return path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
+    return markdown_of(text) if path.suffix == ".ipynb" else text
+
+
+@lru_cache(maxsize=256)  # most locks ask for it
+def markdown_of(text: str) -> str:
+    """Return the Markdown cells of a notebook, one after the other."""
+    return "\n\n".join(cell.source for cell in markdown_cells(parsed_notebook(text)))
 
 
 def texts(root: Path = ROOT) -> dict[str, str]:
@@ -149,11 +165,20 @@ def results(root: Path = ROOT) -> dict[str, Any]:
 
 def read(path: Path) -> NotebookNode:
     """Read a notebook; cells without an id, as Colab saves them, get one that belongs to no source."""
-    return pickle.loads(pickled(path.read_text(encoding="utf-8")))
+    return copied(parsed_notebook(path.read_text(encoding="utf-8")))
+
+
+def copied(part: Any) -> Any:
+    """Return a copy of a notebook, or of a part of it."""
+    if isinstance(part, dict):
+        node = NotebookNode()
+        dict.update(node, {name: copied(value) for name, value in part.items()})  # each value is one already
+        return node
+    return [copied(value) for value in part] if isinstance(part, list) else part
 
 
 @lru_cache(maxsize=256)
-def pickled(text: str) -> bytes:
+def parsed_notebook(text: str) -> NotebookNode:
     """Return the notebook that a text holds, to make copies from: to validate it takes ten times as long as to copy."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MissingIDFieldWarning)
@@ -166,7 +191,7 @@ def pickled(text: str) -> bytes:
             cell.setdefault("outputs", [])
             cell.setdefault("execution_count", None)
     nb.nbformat_minor = 5  # the first version whose cells have ids
-    return pickle.dumps(nb)
+    return nb
 
 
 def dumps(nb: NotebookNode) -> str:

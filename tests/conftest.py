@@ -16,6 +16,7 @@ from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the number of threads decides the last bits
 os.environ["KERAS_BACKEND"] = "torch"  # before Keras is
+gc.disable()  # while all is imported and collected, hardly anything of which is garbage
 settings.register_profile("book", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("book")
 
@@ -45,6 +46,7 @@ def pytest_collection_finish():
     """What was imported and collected stays to the end: the garbage collector need not look at it ever again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items):

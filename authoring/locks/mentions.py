@@ -21,6 +21,8 @@ class Module:
     def __init__(self, path: Path, root: Path):
         self.tree = ast.parse(path.read_text(encoding="utf-8"))
         self.path, self.root = path, root
+        folders = [folder for folder in path.parents if folder.is_relative_to(root)]
+        self.conftests = [folder / "conftest.py" for folder in folders]
         self.defined: dict[str, ast.stmt] = {}
         self.imported: dict[str, str] = {}
         self.used: dict[int, Uses] = {}  # what each definition mentions, once it was asked for
@@ -43,10 +45,12 @@ class Module:
         """Return a definition of this file, or one imported from other files of the tests, or a fixture of theirs."""
         if name in self.defined:
             return self, self.defined[name]
+        if not fixture and name not in self.imported:
+            return None
         where, _, inner = self.imported.get(name, "").rpartition(".")
         files = [self.root / (where.replace(".", "/") + ".py")] if where.startswith("tests.") else []
         if fixture:
-            inner, files = name, [folder / "conftest.py" for folder in self.path.parents]
+            inner, files = name, self.conftests
         for file in files:
             if file.is_file() and inner in (there := open_module(file, self.root)).defined:
                 return there, there.defined[inner]

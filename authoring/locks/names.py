@@ -1,6 +1,7 @@
 """The package speaks the field's language: no private names, docstrings in one form, lines that fit on the page."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -166,18 +167,26 @@ def docstrings(tree: ast.Module, private: bool) -> Iterator[tuple[int, str]]:
                 yield node.lineno, f"the docstring of {node.name} must explain under Args: {wanted}"
 
 
+@functools.cache
+def examined(page: str, text: str) -> tuple[int, list[tuple[int, str]]]:
+    """Return how many definitions stand in a module, and what is wrong in it, by line."""
+    tree = ast.parse(text)
+    count = sum(isinstance(node, Function | ast.ClassDef) for node in tree.body)
+    wrong = [*old_names(tree, page), *docstrings(tree, private=page.rpartition("/")[2].startswith("_"))]
+    wrong += [
+        (number, f"must have at most {LONGEST} columns: got {len(line)}")
+        for number, line in enumerate(text.splitlines(), 1)
+        if len(line) > LONGEST
+    ]
+    return count, sorted(wrong)
+
+
 def faults(root: Path = ROOT) -> list[str]:
     """Return the private names, docstrings in another form and long lines of the package."""
     found, looked_at = [], 0
     for path in sorted((root / "dlbook").rglob("*.py")):
         page, text = path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")
-        tree = ast.parse(text)
-        looked_at += sum(isinstance(node, Function | ast.ClassDef) for node in tree.body)
-        wrong = [*old_names(tree, page), *docstrings(tree, private=path.name.startswith("_"))]
-        wrong += [
-            (number, f"must have at most {LONGEST} columns: got {len(line)}")
-            for number, line in enumerate(text.splitlines(), 1)
-            if len(line) > LONGEST
-        ]
-        found += [f"{page}, line {line}: {what}" for line, what in sorted(wrong)]
+        count, wrong = examined(page, text)
+        looked_at += count
+        found += [f"{page}, line {line}: {what}" for line, what in wrong]
     return found if looked_at else ["dlbook: the lock found no definition in it: mend the lock"]

@@ -16,6 +16,7 @@ Alt texts: alts.py.
 """
 
 import ast
+import functools
 import json
 import re
 from decimal import Decimal
@@ -89,6 +90,7 @@ def inline(children: list[Token], opening: bool = False) -> str:
     return text
 
 
+@functools.cache  # several locks ask for the same texts
 def blocks(markdown: str) -> list[str]:
     """Return the text of a page, block by block."""
     found, heading = [], False
@@ -158,7 +160,7 @@ def examine(
     marks, found = [], []
     stored = results(root) if stored is None else stored
     for block in blocks(markdown):
-        for match in MARK.finditer(block):
+        for match in MARK.finditer(block) if "<!--" in block else ():
             try:
                 if (mark := marked(block, match, stored, root)) is not None:
                     marks.append(mark)
@@ -166,19 +168,26 @@ def examine(
                 near = COMMENT.sub("", block[: match.start()]).replace("`", "").split()[-5:]
                 shown = " ".join([*near, match[0]])
                 found.append(f"{error or type(error).__name__}: got “{shown}”")
-        rest = MARK.sub(" ` ", block)
-        stray = [comment for comment in COMMENT.findall(rest) if re.match("=|from|bench|is:|given", comment)]
-        found += [f"a mark must follow a number directly: got <!-- {comment} -->" for comment in stray]
-        rest = COMMENT.sub(" ", rest)
-        for match in words.QUANTITY.finditer(rest) if finished else ():
-            nearby = rest[max(0, match.start() - 40) : match.end() + 30].strip()
-            found.append(f"a quantity in words must be marked, or be digits: got {match[0]!r} in “{nearby}”")
-        for free in FREE:
-            rest = free.sub(lambda match: re.sub(r"\d", "`", match[0]), rest)
-        for match in re.finditer(r"\S*\d\S*", rest):
-            nearby = rest[max(0, match.start() - 40) : match.end() + 20].strip()
-            found.append(f"a number must be marked, or be code, mathematics or words: got {match[0]!r} in “{nearby}”")
+        found += unmarked(block, finished)
     return marks, found
+
+
+@functools.cache  # several locks ask for the same texts
+def unmarked(block: str, finished: bool) -> list[str]:
+    """Return the digits of a block of text, and its quantities in words if it is finished, that have no mark."""
+    rest = MARK.sub(" ` ", block) if "<!--" in block else block
+    stray = [comment for comment in COMMENT.findall(rest) if re.match("=|from|bench|is:|given", comment)]
+    found = [f"a mark must follow a number directly: got <!-- {comment} -->" for comment in stray]
+    rest = COMMENT.sub(" ", rest)
+    for match in words.QUANTITY.finditer(rest) if finished else ():
+        nearby = rest[max(0, match.start() - 40) : match.end() + 30].strip()
+        found.append(f"a quantity in words must be marked, or be digits: got {match[0]!r} in “{nearby}”")
+    for free in FREE:
+        rest = free.sub(lambda match: re.sub(r"\d", "`", match[0]), rest)
+    for match in re.finditer(r"\S*\d\S*", rest):
+        nearby = rest[max(0, match.start() - 40) : match.end() + 20].strip()
+        found.append(f"a number must be marked, or be code, mathematics or words: got {match[0]!r} in “{nearby}”")
+    return found
 
 
 def cell_source(marks: list[Mark]) -> str:

@@ -11,9 +11,10 @@ tests must mention them. `python -m authoring.locks.reference_tests` prints how 
 """
 
 import ast
+import functools
 import itertools
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ import griffe
 
 from authoring.book import ROOT
 from authoring.locks.equations import literal, proofs
-from authoring.locks.mentions import Module, called, open_module, uses
+from authoring.locks.mentions import Module, Uses, called, open_module, uses
 from authoring.public import public
 
 REASONS = "tests/references.toml"
@@ -59,8 +60,8 @@ def tests(root: Path = ROOT) -> Iterator[tuple[Module, str, Function]]:
                 yield owner, f"{path.relative_to(root).as_posix()}::{node.name}", node
 
 
-def markers(root: Path = ROOT) -> list[Marker]:
-    """Return all reference tests, with what is wrong with each."""
+def markers(root: Path = ROOT, uses: Callable[[Module, ast.AST], Uses] = uses) -> list[Marker]:
+    """Return all reference tests, with what is wrong with each; `uses` may know what it read before."""
     found = []
     for owner, test, node in tests(root):
         calls = [call for call in node.decorator_list if isinstance(call, ast.Call) and called(call) == "reference"]
@@ -107,13 +108,14 @@ def needs_gradient(thing: griffe.Object, things: dict[str, griffe.Object]) -> bo
 def held(root: Path = ROOT) -> tuple[dict[str, list[str]], list[str]]:
     """Return what holds each public class and function of the package, and all that is wrong."""
     things = {thing.path: thing for thing in public(root) if thing.is_class or thing.is_function}
-    marked, (why, wrong) = markers(root), reasons(root)
+    known = functools.cache(uses)
+    marked, (why, wrong) = markers(root, known), reasons(root)
     wrong += [f"{marker.test}: {fault}" for marker in marked for fault in marker.wrong]
     by = {name: [f"{marker.test} ({marker.to})" for marker in marked if name in marker.names] for name in things}
     with_gradient = {name for marker in marked if marker.backward for name in marker.names}
     printed = proofs(root)[0]
     equations = {name: [proof for proof in printed if f"{proof.of}.".startswith(f"{name}.")] for name in things}
-    mentioned = [uses(owner, node) for owner, _, node in tests(root)] if why else []
+    mentioned = [known(owner, node) for owner, _, node in tests(root)] if why else []
     for marker in marked:
         wrong += [f"{marker.test}: {name} must be public in the package" for name in marker.names if name not in things]
     for name, (reason, through) in why.items():

@@ -46,6 +46,11 @@ def plain(address: str) -> str:
     return re.sub(r"^(arxiv.*?)(?:v\d)?(?:\.pdf)?$", r"\1", address)
 
 
+def leading(entry: Entry) -> set[str]:
+    """Return the plain addresses that lead to an entry."""
+    return {plain(address) for address in entry.addresses}
+
+
 def misdated(text: str, known: list[Entry]) -> list[str]:
     """Return the links to a source whose words give another year than its entry."""
     years = {plain(address): entry.fields.get("year") for entry in known for address in entry.addresses}
@@ -66,9 +71,9 @@ def words_of(title: str) -> str:
 
 def misnamed(section: str, known: list[Entry]) -> list[str]:
     """Return the links under Sources whose words are no part of the title of what they lead to."""
-    wrong = []
+    wrong, ways = [], [(entry, leading(entry)) for entry in known]
     for words, address in LINK.findall(section):
-        cited = [entry for entry in known if plain(address) in map(plain, entry.addresses)]
+        cited = [entry for entry, leads in ways if plain(address) in leads]
         titles = [entry.fields.get("title", "") for entry in cited]
         if titles and not any(words_of(words) in words_of(title) for title in titles):
             wrong.append(f"“{words}” must be the title in book/references.bib, or a part of it: {titles[0]}")
@@ -97,12 +102,13 @@ def citations(root: Path = ROOT) -> dict[str, list[str]]:
     """Return what cites each entry, by its key: pages, and then names of the package."""
     known = entries(root)
     found: dict[str, list[str]] = {entry.key: [] for entry in known}
+    ways = [(entry.key, leading(entry)) for entry in known]
     for page, text in texts(root).items():
         addresses = {plain(address) for address in led_to(text)}
         marks = re.findall(r"<!--\s*from:\s*(\S+?)\s*-->", text)
-        for entry in known:
-            if entry.key in marks or addresses & {plain(address) for address in entry.addresses}:
-                found[entry.key].append(page)
+        for key, leads in ways:
+            if key in marks or addresses & leads:
+                found[key].append(page)
     for name, families, year in named(root):
         for entry in meant(families, year, known):
             if name not in found[entry.key]:
@@ -128,7 +134,7 @@ def faults(root: Path = ROOT) -> list[str]:
     except PybtexError as error:
         return [f"book/references.bib: must be BibTeX, each key once: {error}"]
     wrong = [fault for entry in known for fault in incomplete(entry)]
-    addresses = Counter(address for entry in known for address in {plain(address) for address in entry.addresses})
+    addresses = Counter(address for entry in known for address in leading(entry))
     wrong += [f"{name}: must be the address of one entry: got {n}" for name, n in addresses.items() if n > 1]
     uncited = [key for key, by in citations(root).items() if not by]
     wrong += [f"{key}: must be cited, but no page links to it and no docstring names it" for key in uncited]

@@ -12,7 +12,7 @@ from collections import Counter
 
 import pytest
 
-from authoring.book import PARSER, ROOT
+from authoring.book import ROOT
 from authoring.definitions import fingerprint
 from authoring.locks import LOCKS, described, load
 from benchmarks.store import checksum
@@ -37,7 +37,7 @@ PAGEWISE = {
     "claims",
 }
 READERS = {"equations", "claims", "reference_tests", "listings"}  # read much Python, and change no tree
-MARKDOWN, PYTHON = functools.cache(PARSER.parse), functools.cache(ast.parse)
+PYTHON = functools.cache(ast.parse)
 A_CHAPTER = "book/algorithms/forward"  # stays beside a harmed page that is no notebook
 
 
@@ -63,9 +63,8 @@ OTHERS = {"README": readme, "results": results}  # tests that are no locks: test
 def found(lock, root):
     if lock in OTHERS:
         return OTHERS[lock](root)
-    with pytest.MonkeyPatch.context() as patch:  # each text is parsed once, since the copies differ in one
-        patch.setattr(PARSER, "parse", MARKDOWN)
-        if lock in READERS:
+    with pytest.MonkeyPatch.context() as patch:
+        if lock in READERS:  # each text is parsed once, since the copies differ in one
             patch.setattr(ast, "parse", PYTHON)
         return load(lock).faults(root)
 

@@ -15,6 +15,7 @@ from authoring.jitter import LISTED, Jitter, exact, listed
 from tests.helpers.notebooks import code, notebook, printed
 
 EPS = {torch.float32: 2.0**-23, torch.float64: 2.0**-52}
+ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # is faster
 DTYPES = pytest.mark.parametrize("dtype", list(EPS), ids=["float32", "float64"])
 
 
@@ -268,22 +269,30 @@ def test_kernels_round_otherwise_and_get_no_names(native, tmp_path):
     assert float(results[0][0]) == pytest.approx(float(results[1][0]), rel=1e-4)
 
 
+STARTS = """\
+import os, runpy, sys
+startup, name, *seeds = sys.argv[1:]
+for seed in seeds:
+    os.environ[name] = seed
+    runpy.run_path(startup)
+    print("goes on with", seed, flush=True)"""
+
+
 def test_a_kernel_that_cannot_round_otherwise_ends():
-    for seed, status in (("0", 0), ("none", 1)):
-        environment = os.environ | {machines.SEED: seed}
-        run = subprocess.run([sys.executable, machines.STARTUP], env=environment, capture_output=True, text=True)
-        assert run.returncode == status and ("ValueError" in run.stderr) is bool(status)
+    command = [sys.executable, "-c", STARTS, machines.STARTUP, machines.SEED, "0", "none"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 1 and run.stdout == "goes on with 0\n" and "ValueError" in run.stderr
 
 
 def test_pytest_compares_with_what_was_rounded_otherwise(native, tmp_path):
     """The environment reaches the kernels of nbval, and not pytest itself."""
     text = " ".join(native) + "\n"
     write(notebook(code(SOURCE), code(SHOW, printed(text))), tmp_path / "a.ipynb")
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--nbval", "-q", "a.ipynb"]
-    command[5:5] = ["-p", "authoring.pytest_plugin"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "authoring.pytest_plugin"]
+    command += ["-p", "nbval.plugin", "--nbval", "-q", "a.ipynb"]
     for name, status in (("native-1", 0), ("jitter-3", 1)):
         run = subprocess.run(
-            command, cwd=tmp_path, env=os.environ | machines.TESTED[name], capture_output=True, text=True
+            command, cwd=tmp_path, env=os.environ | ALONE | machines.TESTED[name], capture_output=True, text=True
         )
         assert run.returncode == status, run.stdout + run.stderr
     assert "a.ipynb::Cell 1" in run.stdout and "each sum rounded otherwise (seed 3)" in run.stdout

@@ -39,6 +39,7 @@ def test_windows_hold_what_follows():
     assert tokens.shape == (2, scaling.CONTEXT) and (target == tokens[:, -1] + 1).all() and tokens[1, 0] == 20
 
 
+@pytest.mark.usefixtures("unchecked")  # as the script runs: thousands of fits
 def test_a_law_is_found_again_and_its_interval_covers(monkeypatch):
     monkeypatch.setattr(scaling, "LAWS", {"line": scaling.fit_power_law})
     torch.manual_seed(0)

@@ -48,6 +48,7 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+@pytest.mark.usefixtures("unchecked")  # as the scripts run: some sum up thousands of bootstrap samples
 @pytest.mark.parametrize("name", NAMES)
 def test_every_row_that_a_script_has_is_stored_and_no_other(monkeypatch, name):
     found = {}

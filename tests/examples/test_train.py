@@ -1,25 +1,24 @@
 """The script that readers run: alone, in two processes, and with one of them killed."""
 
-import subprocess
-import sys
-import time
-
 import pytest
 import torch
 from torch.testing import assert_close
 
 from tests.examples import train_small
+from tests.helpers.torchrun import Launcher
 
 OPTIONS = ["--epochs", "2", "--batch-size", "8", "--every", "5", "--checkpoint"]  # 13 steps an epoch
 NEVER = 0  # a time at which no process is killed
 BOUND = 60  # seconds after which a job of which a process was killed must have ended
 
 
-def start(file, kill_at=NEVER, *more):
-    """Run the script in two processes; return what came of it."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += [train_small.__file__, str(kill_at), *OPTIONS, str(file), *more]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+@pytest.fixture(scope="module")
+def start():
+    """Run the script in two processes, which start anew where one is killed; return what came of it."""
+    with Launcher() as launcher:
+        yield lambda file, kill_at=NEVER, *more: launcher.start(
+            train_small.__file__, kill_at, *OPTIONS, file, *more, anew=kill_at != NEVER
+        )
 
 
 def load(file):
@@ -27,7 +26,7 @@ def load(file):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def undisturbed(start, tmp_path_factory):
     """What two processes print, and the checkpoint that they leave."""
     file = tmp_path_factory.mktemp("undisturbed") / "run.pt"
     done = start(file)
@@ -51,13 +50,11 @@ def test_one_process_learns_the_same(undisturbed, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("more", [[], ["--shard"]], ids=["data parallel", "sharded"])
-def test_a_killed_process_ends_the_job_and_a_new_start_goes_on(undisturbed, tmp_path, more):
+def test_a_killed_process_ends_the_job_and_a_new_start_goes_on(start, undisturbed, tmp_path, more):
     """The second process is killed in step 7 of the second epoch; the checkpoint is of step 5."""
     file = tmp_path / "run.pt"
-    began = time.monotonic()
     killed = start(file, 13 + 1 + 7, *more)
-    assert time.monotonic() - began < BOUND
-    assert killed.returncode == 1
+    assert killed.seconds < BOUND and killed.returncode == 1
     assert "Signal 9 (SIGKILL) received by PID" in killed.stderr and "rank      : 1" in killed.stderr
     assert len(killed.stdout.splitlines()) == 1  # one epoch's validation
     assert load(file)["position"][:2] == [1, 5]

@@ -12,6 +12,7 @@ from authoring.formulas import EvaluationError, Node, evaluate, mutants, parse, 
 from authoring.locks.equations import formulas
 
 page_formulas = functools.cache(formulas)
+parsed = functools.cache(parse)
 
 
 class Formula:
@@ -47,7 +48,7 @@ class Formula:
         self.functions = functions
         for name, value in supplied.items():
             self.shapes.setdefault(name, shape_of(value))
-        tree = self.tree or parse(self.source, functions)
+        tree = self.tree or parsed(self.source, frozenset(functions))
         source = "" if self.tree else self.source
         return evaluate(tree, supplied, ranges, starts, padded, samples, sides, source)
 

@@ -13,14 +13,14 @@ the lines that begin with `plants(` or `@plants(`.
 import os
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 from nbformat import NotebookNode
 
-from authoring.book import code_cells, markdown_cells, notebooks, read, tags, write
+from authoring.book import code_cells, markdown_cells, notebooks, parsed, read, tags, write
 from authoring.locks.claims import edition
 
 FOLDERS = ("book", "dlbook", "benchmarks", "tests")
@@ -48,26 +48,31 @@ def copy(source: Path, root: Path, copy_file: Callable[..., Any] = os.link) -> P
 
 def restore(source: Path, root: Path) -> None:
     """Undo what was done to a copy of hard links: what is new goes; what is gone, or another file, is linked again."""
-    for folder, folders, names in os.walk(root):
-        beside = source / Path(folder).relative_to(root)
-        for name in names:
-            path, original = Path(folder, name), beside / name
-            if not (original.is_file() and path.samefile(original)):
-                path.unlink()
-        for name in {*os.listdir(beside)} - {*os.listdir(folder)}:
-            if (beside / name).is_file():
-                os.link(beside / name, Path(folder, name))
-            else:
-                shutil.copytree(beside / name, Path(folder, name), copy_function=os.link)
-        for name in [name for name in folders if not (beside / name).is_dir()]:
-            shutil.rmtree(Path(folder, name))
-            folders.remove(name)
+    right, found = dict(inventory(source)), dict(inventory(root))
+    for name in sorted(found.keys() - right.keys(), reverse=True):  # what is in a folder before the folder
+        path = root / name
+        path.rmdir() if path.is_dir() else path.unlink()
+    for name, number in sorted(right.items()):
+        if number is None:
+            (root / name).mkdir(exist_ok=True)
+        elif found.get(name) != number:
+            (root / name).unlink(missing_ok=True)
+            os.link(source / name, root / name)
+
+
+def inventory(root: Path, below: str = "") -> Iterator[tuple[str, int | None]]:
+    """Yield the relative path of each file and folder, and the file's number on the disk, which hard links share."""
+    for entry in os.scandir(root / below):
+        name = f"{below}{entry.name}"
+        yield name, None if entry.is_dir() else entry.inode()
+        if entry.is_dir():
+            yield from inventory(root, f"{name}/")
 
 
 def shorten(root: Path, pages: Sequence[str]) -> None:
     """Leave only some pages in _toc.yml, for the locks that take one page after the other."""
     path = root / "_toc.yml"
-    first = yaml.safe_load(path.read_text(encoding="utf-8"))["root"]
+    first = parsed(path.read_text(encoding="utf-8"))["root"]
     chapters = [{"file": page} for page in pages if page != first]
     toc = {"format": "jb-book", "root": first, "parts": [{"numbered": True, "chapters": chapters}]}
     put(path, yaml.safe_dump(toc))

@@ -10,6 +10,7 @@ from authoring.locks import LOCKS, described, load, main, unseen
 from tests.helpers.notebooks import notebook, small_book
 
 
+@pytest.mark.usefixtures("unchecked")  # as the command runs them
 @pytest.mark.parametrize("name", LOCKS)
 def test_the_book(name):
     assert load(name).faults(ROOT) == []

@@ -100,10 +100,10 @@ def test_smooth_grad_equals_captum(case):
     assert_close(interpret.smooth_grad(model, x, TARGET, std=0.0, n_samples=1), one)
     seeded = [interpret.smooth_grad(model, x, TARGET, 0.3, 2, torch.Generator().manual_seed(1)) for _ in range(2)]
     assert torch.equal(*seeded)
-    many = tunnel.attribute(x, nt_type="smoothgrad", nt_samples=4000, stdevs=0.3, target=TARGET, abs=False)
-    ours = interpret.smooth_grad(model, x, TARGET, std=0.3, n_samples=4000)
+    many = tunnel.attribute(x, nt_type="smoothgrad", nt_samples=1000, stdevs=0.3, target=TARGET, abs=False)
+    ours = interpret.smooth_grad(model, x, TARGET, std=0.3, n_samples=1000)
     spread = interpret.smooth_grad(model, x, TARGET, std=0.3, n_samples=1) - ours
-    assert (many - ours).abs().mean() < 0.1 * spread.abs().mean() + 1e-12
+    assert (many - ours).abs().mean() < 0.1 * spread.abs().mean() + 1e-12  # by chance, near 0.045
 
 
 @reference("dlbook.practice.interpret.grad_cam", to="captum.attr.LayerGradCam")

@@ -1,7 +1,5 @@
 """Devices, who is watching, and several processes under torchrun against one process."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +20,7 @@ from dlbook.training.devices import (
     scale_loss,
 )
 from tests.dlbook.training import train_together
+from tests.helpers.torchrun import Launcher
 
 
 @pytest.fixture(autouse=True)
@@ -126,8 +125,8 @@ def test_scale_loss_gives_the_gradient_of_the_whole_batch(monkeypatch):
 
 
 def test_two_processes_train_as_one(tmp_path):
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", train_together.__file__]
-    done = subprocess.run([sys.executable, *command, tmp_path], capture_output=True, text=True, timeout=120)
+    with Launcher() as launcher:
+        done = launcher.start(train_together.__file__, tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))

@@ -1,6 +1,5 @@
 """Two processes, each of which holds half of the model, against one that holds the whole."""
 
-import subprocess
 import sys
 
 import pytest
@@ -14,6 +13,7 @@ from dlbook.training.batches import Batches
 from dlbook.training.fit import fit
 from dlbook.training.sharded import fit_sharded, full_weights, held_bytes, sent_bytes, shard
 from tests.dlbook.training import shard_together
+from tests.helpers.torchrun import Launcher
 
 WEIGHTS = 8 * (4 * 16 + 16 + 16 * 4 + 4)  # bytes of shard_together's model, in float64
 STEP_COUNTS = 4 * 4  # Adam's number of steps, a float32 for each of the four weights
@@ -23,8 +23,8 @@ STEP_COUNTS = 4 * 4  # Adam's number of steps, a float32 for each of the four we
 def folder(tmp_path_factory):
     """What two processes leave behind."""
     folder = tmp_path_factory.mktemp("sharded")
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", shard_together.__file__]
-    done = subprocess.run([sys.executable, *command, folder], capture_output=True, text=True, timeout=120)
+    with Launcher() as launcher:
+        done = launcher.start(shard_together.__file__, folder)
     assert done.returncode == 0, done.stderr
     return folder
 
