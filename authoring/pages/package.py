@@ -92,7 +92,7 @@ def documented(thing: griffe.Object) -> str:
 def parsed(code: str) -> ast.FunctionDef | ast.ClassDef:
     """Return the syntax tree of a definition."""
     node = ast.parse(code).body[0]
-    assert isinstance(node, ast.FunctionDef | ast.ClassDef)
+    assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     return node
 
 
