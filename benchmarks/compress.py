@@ -41,7 +41,6 @@ from dlbook.metrics.paired import (
 )
 from dlbook.network import Dense, glorot_uniform_
 from dlbook.practice import compress
-from dlbook.practice.data_checks import classifier_two_sample_test
 from dlbook.pretrained import load_minilm
 
 SEEDS, EPOCHS, FINE = 3, 6, 3
@@ -52,7 +51,6 @@ BITS, TRAINED_BITS = (8, 4, 3, 2), (3, 2)
 PRUNED, RANK = 0.9, 8
 BATCHES = (1, 32)
 REPEATS, SECONDS = 10, 0.25  # of a latency: turns, and the least time of each
-REQUESTS, WINDOWS, LEVEL = (50, 100, 200, 400), 100, 0.01
 TEXTS = (1_000, 1_000)  # to train a probe, and to test it
 
 
@@ -301,25 +299,6 @@ def state_of(model: nn.Module) -> dict[str, Tensor]:
         for kind in ("weight", "bias")
         if isinstance(value := getattr(layer, kind, None), Tensor)
     }
-
-
-CONTRASTS = (
-    ("small, distilled", "small"),
-    ("small, label smoothing", "small"),
-    ("small, distilled", "small, label smoothing"),
-    ("halved, fine-tuned", "small"),
-    ("halved, fine-tuned", "halved"),
-    ("pruned, fine-tuned", "large, longer"),
-    ("pruned, fine-tuned", "small"),
-    ("low rank, fine-tuned", "large, longer"),
-    *((f"{bits} bits, trained", f"{bits} bits") for bits in TRAINED_BITS),
-    *((f"{bits} bits, trained", "large, longer") for bits in TRAINED_BITS),
-)
-
-
-def contrasts() -> dict[str, list[float]]:
-    """Return the intervals of differences that the chapter speaks of."""
-    return {f"{way} - {other}": difference(way, other) for way, other in CONTRASTS}
 
 
 def tune() -> dict[str, dict[str, float]]:
@@ -657,54 +636,17 @@ def text_row() -> dict[str, Any]:
     return found
 
 
-# --- drift ------------------------------------------------------------------------------------------------------------
-
-
-def fit_predict(x: Tensor, y: Tensor, others: Tensor) -> Tensor:
-    """Classify by logistic regression on standardised features."""
-    mean, scale = x.mean(0), x.std(0) + 1e-6
-    model = LogisticRegression(max_iter=300).fit(((x - mean) / scale).numpy(), y.numpy())
-    return torch.from_numpy(model.predict(((others - mean) / scale).numpy()))
-
-
-def drift() -> dict[str, Any]:
-    """Return how often the two-sample test on logits raises an alarm, by the shift and the number of requests."""
-    model = model_of("large", 0)
-    x, y = images()["held"]
-    reference = answers(model, "held").clone()
-    new, labels_of_new = images()["test"]
-    mixed = torch.cat([torch.arange(len(new)), (labels_of_new == 8).nonzero()[:, 0].repeat(3)])  # bags: 4 of 13
-    with torch.inference_mode():
-        shifts = {
-            "none": (model(new), labels_of_new),
-            "darker": (model(0.8 * new), labels_of_new),
-            "much darker": (model(0.5 * new), labels_of_new),
-            "more bags": (model(new)[mixed], labels_of_new[mixed]),
-        }
-    found: dict[str, Any] = {"requests": list(REQUESTS), "windows": WINDOWS, "level": LEVEL}
-    generator = torch.Generator().manual_seed(0)
-    for name, (logits, target) in shifts.items():
-        logits = logits.clone()
-        alarms = []
-        for count in REQUESTS:
-            raised = 0
-            for window in range(WINDOWS):
-                known = reference[torch.randperm(len(reference), generator=generator)[:count]]
-                seen = logits[torch.randperm(len(logits), generator=generator)[:count]]
-                raised += classifier_two_sample_test(known, seen, fit_predict, seed=window).p_value < LEVEL
-            alarms.append(raised)
-        accuracy = (logits.argmax(1) == target).double().mean().item()
-        found[name] = {"alarms": alarms, "accuracy": round(100 * accuracy, 2)}
-    return found
-
-
 ROWS: dict[str, Callable[[], Any]] = {"tune": tune}
 ROWS |= {way: partial(image_row, way) for way in WAYS}
 ROWS |= {way: partial(integer_row, way) for way in INT8}
-ROWS |= {"contrasts": contrasts}
 ROWS |= {f"latency {size}": partial(image_latency, size) for size in BATCHES}
-ROWS |= {"tune lstm": tune_listener, "lstm": speech_row, "minilm": text_row, "drift": drift}
+ROWS |= {"tune lstm": tune_listener, "lstm": speech_row, "minilm": text_row}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure what is missing."""
+    run(__file__, ROWS, arguments)
 
 
 if __name__ == "__main__":
-    run(__file__, ROWS)
+    main()

@@ -229,5 +229,10 @@ ROWS |= {"latency MLP": wide_latency, "latency ReLU first": relu_latency, "laten
 ROWS |= {"latency sparse": sparse_latency}
 
 
+def main(arguments: list[str] | None = None) -> None:
+    """Measure what is missing."""
+    run(__file__, ROWS, arguments, sum_up=contrasts)
+
+
 if __name__ == "__main__":
-    run(__file__, ROWS, sum_up=contrasts)
+    main()

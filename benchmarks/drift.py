@@ -134,5 +134,10 @@ ROWS: dict[str, Callable[[], Any]] = {"plan": plan}
 ROWS |= {name: lambda name=name: measure(name) for name in SHIFTS}  # type: ignore[misc]
 
 
+def main(arguments: list[str] | None = None) -> None:
+    """Measure what is missing."""
+    run(__file__, ROWS, arguments)
+
+
 if __name__ == "__main__":
-    run(__file__, ROWS)
+    main()
