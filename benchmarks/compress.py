@@ -44,7 +44,7 @@ from dlbook.practice import compress
 from dlbook.pretrained import load_minilm
 
 SEEDS, EPOCHS, FINE = 3, 6, 3
-RATES = (0.003, 0.01, 0.03)
+RATES, LSTM_RATES = (0.003, 0.01, 0.03), (0.003, 0.01, 0.03, 0.1)
 FINE_RATES = (0.003, 0.01, 0.03)
 TEMPERATURES = (1.0, 2.0, 4.0)
 BITS, TRAINED_BITS = (8, 4, 3, 2), (3, 2)
@@ -86,7 +86,7 @@ class Listener(nn.Module):
 
 @cache
 def images() -> dict[str, tuple[Tensor, Tensor]]:
-    """Return images and labels: 5,000 to train on, 5,000 to choose by, those of the test set."""
+    """Return images and labels: to train on, to choose by, whose labels nobody uses, and those of the test set."""
     data = fashion_mnist()
     order = torch.randperm(60_000, generator=torch.Generator().manual_seed(0))
     x = data.train_images[:, None].contiguous(memory_format=torch.channels_last)
@@ -97,17 +97,23 @@ def images() -> dict[str, tuple[Tensor, Tensor]]:
 
 def parts(order: Tensor) -> dict[str, Tensor]:
     """Cut the rows in a random order."""
-    return {"train": order[:5_000], "held": order[5_000:10_000]}
+    return {"train": order[:5_000], "held": order[5_000:10_000], "unlabelled": order[10_000:55_000]}
 
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # of logits and row numbers
 
 
 def train(
-    model: Any, loss: Loss, epochs: int, lr: float, seed: int, hook: Callable[..., None] | None = None
+    model: Any,
+    loss: Loss,
+    epochs: int,
+    lr: float,
+    seed: int,
+    hook: Callable[..., None] | None = None,
+    part: str = "train",
 ) -> nn.Module:
     """Train on batches of 50 with Adam and a learning rate that falls as a half cosine."""
-    x, _ = images()["train"]
+    x, _ = images()[part]
     model.train().to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), lr)
     if hook:
@@ -526,7 +532,7 @@ def tune_listener() -> dict[str, dict[str, float]]:
     held = recordings()["held"]
     found: dict[str, dict[str, float]] = {}
     for hidden in (128, 64):
-        for lr in RATES:
+        for lr in LSTM_RATES:
             model = train_listener(hidden, lr, 999)
             with torch.inference_mode():
                 logits = model(held.features, held.lengths)

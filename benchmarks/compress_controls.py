@@ -22,7 +22,7 @@ from benchmarks import compress
 from benchmarks.store import fresh, run
 from dlbook.cnn import CNN
 from dlbook.metrics.paired import difference_over_seeds
-from dlbook.practice.compress import dequantize, quantize, symmetric_scale
+from dlbook.practice.compress import dequantize, distillation_loss, quantize, symmetric_scale
 
 FIRST, MORE = (0, 1, 2), (3, 4, 5)  # seeds of the benchmark, and those added
 FRACTIONS = tuple(0.1 + 0.02 * step for step in range(46))  # of the largest magnitude: where a scale clips
@@ -39,6 +39,25 @@ def large_smoothed(seed: int) -> nn.Module:
     return compress.train(
         compress.fresh_model(CNN, seed), compress.labels(0.1), epochs, compress.chosen()["large"], seed
     )
+
+
+def taught(hard: bool, seed: int) -> nn.Module:
+    """Return a small CNN trained for as many updates on nine times as many images, by what the large one answers.
+
+    Args:
+        hard: learn the class that the large one finds likeliest, instead of all its probabilities.
+        seed: of both.
+    """
+    soft = compress.answers(compress.large(seed), "unlabelled").clone()
+    likeliest, temperature = soft.argmax(1), compress.chosen()["temperature"]
+
+    def loss(logits: Tensor, rows: Tensor) -> Tensor:
+        if hard:
+            return F.cross_entropy(logits, likeliest[rows])
+        return distillation_loss(logits, soft[rows], likeliest[rows], temperature, weight=1.0)
+
+    student = compress.fresh_model(compress.SmallCNN, seed)
+    return compress.train(student, loss, 1, compress.chosen()["small"], seed, part="unlabelled")
 
 
 def small_in_two(seed: int) -> nn.Module:
@@ -90,6 +109,8 @@ ADDED = (
 NEW: dict[str, Callable[[int], nn.Module]] = {
     "large, label smoothing": large_smoothed,
     "small, in two parts": small_in_two,
+    "small, distilled on unlabelled": partial(taught, False),
+    "small, likeliest classes on unlabelled": partial(taught, True),
     "2 bits, least error": partial(rounded_with_least_error, 2),
     "3 bits, least error": partial(rounded_with_least_error, 3),
 }
@@ -108,6 +129,12 @@ CONTRASTS = (
     ("large, label smoothing", "large, longer"),
     ("small, label smoothing", "small"),
     ("small, in two parts", "small"),
+    ("small, distilled on unlabelled", "small"),
+    ("small, distilled on unlabelled", "small, label smoothing"),
+    ("small, distilled on unlabelled", "small, likeliest classes on unlabelled"),
+    ("small, distilled on unlabelled", "large, longer"),
+    ("small, distilled on unlabelled", "large, label smoothing"),
+    ("small, likeliest classes on unlabelled", "small, label smoothing"),
     ("halved, fine-tuned", "small"),
     ("halved, fine-tuned", "small, in two parts"),
     ("halved, fine-tuned", "small, label smoothing"),

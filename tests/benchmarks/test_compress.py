@@ -13,7 +13,7 @@ from dlbook.text.wordpiece import WordPiece
 from tests.helpers.chapters import measured
 
 SMALL = {"SEEDS": 2, "EPOCHS": 1, "FINE": 1, "RATES": (0.001, 0.003), "FINE_RATES": (0.001,), "TEMPERATURES": (2.0,)}
-SMALL |= {"REPEATS": 2, "SECONDS": 0.0, "TEXTS": (12, 6), "BATCHES": (1, 2)}
+SMALL |= {"LSTM_RATES": (0.001,), "REPEATS": 2, "SECONDS": 0.0, "TEXTS": (12, 6), "BATCHES": (1, 2)}
 CACHED = ("large", "small", "model_of", "right", "integer_file")
 
 
@@ -32,7 +32,7 @@ def tiny(monkeypatch):
         x[torch.arange(count), 0, 2 * y + 3] += 0.5
         return x, y
 
-    parts = {"train": examples(200), "held": examples(60), "test": examples(100)}
+    parts = {"train": examples(200), "held": examples(60), "unlabelled": examples(100), "test": examples(100)}
     monkeypatch.setattr(compress, "images", lambda: parts)
     settings = {"large": 0.003, "small": 0.003, "fine": 0.001, "temperature": 2.0}
     monkeypatch.setattr(compress, "chosen", lambda: settings)
@@ -67,16 +67,16 @@ def test_the_chapter_draws_what_is_stored():
 
 
 def test_no_best_setting_is_at_an_edge():
-    tuned = store.load("compress")["tune"]
-    for table in tuned.values():
+    stored = store.load("compress")
+    for table in [*stored["tune"].values(), *stored["tune lstm"].values()]:
         values = list(table.values())
         assert max(values) not in (values[0], values[-1])
 
 
 def test_images_that_choose_are_not_trained_on():
     parts = compress.parts(torch.randperm(60_000))
-    assert not set(parts["train"].tolist()) & set(parts["held"].tolist())
-    assert (len(parts["train"]), len(parts["held"])) == (5_000, 5_000)
+    assert {name: len(rows) for name, rows in parts.items()} == {"train": 5_000, "held": 5_000, "unlabelled": 45_000}
+    assert len(torch.cat([*parts.values()]).unique()) == 55_000
 
 
 def test_settings_are_chosen(tiny):
