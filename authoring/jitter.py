@@ -22,7 +22,6 @@ import functools
 import os
 import zlib
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
