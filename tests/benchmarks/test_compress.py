@@ -32,7 +32,7 @@ def tiny(monkeypatch):
         x[torch.arange(count), 0, 2 * y + 3] += 0.5
         return x, y
 
-    parts = {"train": examples(200), "held": examples(60), "unlabelled": examples(100), "test": examples(100)}
+    parts = {"train": examples(200), "held": examples(60), "unlabelled": examples(400), "test": examples(100)}
     monkeypatch.setattr(compress, "images", lambda: parts)
     settings = {"large": 0.003, "small": 0.003, "fine": 0.001, "temperature": 2.0}
     monkeypatch.setattr(compress, "chosen", lambda: settings)
