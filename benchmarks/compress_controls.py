@@ -3,10 +3,10 @@
 python -m benchmarks.compress_controls [rows…]
 
 Settings are those that `benchmarks.compress` chose. Accuracies are of the seeds that it did not use; a control that is
-new has its seeds as well. `contrasts` takes the stored accuracies of both, paired over all seeds that two ways share.
-Latencies do not depend on what trained the weights, so these are random.
+new has its seeds as well. Latencies do not depend on what trained the weights, so these are random.
 """
 
+import copy
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -17,12 +17,12 @@ import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic, quantize_static
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrize
 
 from benchmarks import compress
-from benchmarks.store import fresh, run
+from benchmarks.store import run
 from dlbook.cnn import CNN
-from dlbook.metrics.paired import difference_over_seeds
-from dlbook.practice.compress import dequantize, distillation_loss, quantize, symmetric_scale
+from dlbook.practice.compress import dequantize, distillation_loss, fake_quantize, quantize, symmetric_scale
 
 FIRST, MORE = (0, 1, 2), (3, 4, 5)  # seeds of the benchmark, and those added
 FRACTIONS = tuple(0.1 + 0.02 * step for step in range(46))  # of the largest magnitude: where a scale clips
@@ -33,12 +33,16 @@ SIZES = (1, 32)  # of batches
 # --- accuracy ---------------------------------------------------------------------------------------------------------
 
 
-def large_smoothed(seed: int) -> nn.Module:
-    """Return the CNN of the book, trained for all epochs with label smoothing."""
-    epochs = compress.EPOCHS + compress.FINE
-    return compress.train(
-        compress.fresh_model(CNN, seed), compress.labels(0.1), epochs, compress.chosen()["large"], seed
-    )
+def large_smoothed(epochs: int, seed: int) -> nn.Module:
+    """Return the CNN of the book, trained with label smoothing."""
+    rate = compress.chosen()["large"]
+    return compress.train(compress.fresh_model(CNN, seed), compress.labels(0.1), epochs, rate, seed)
+
+
+def halved_smoothed(seed: int) -> nn.Module:
+    """Return a CNN that was trained, halved and fine-tuned, with label smoothing throughout."""
+    model, rate = compress.halved(large_smoothed(compress.EPOCHS, seed)), compress.chosen()["fine"]
+    return compress.train(model, compress.labels(0.1), compress.FINE, rate, 1_000 + seed)
 
 
 def taught(hard: bool, seed: int) -> nn.Module:
@@ -60,15 +64,6 @@ def taught(hard: bool, seed: int) -> nn.Module:
     return compress.train(student, loss, 1, compress.chosen()["small"], seed, part="unlabelled")
 
 
-def small_in_two(seed: int) -> nn.Module:
-    """Return a small CNN, trained in two parts like a network that is fine-tuned."""
-    rate = compress.chosen()["small"]
-    model = compress.train(
-        compress.fresh_model(compress.SmallCNN, seed), compress.labels(), compress.EPOCHS, rate, seed
-    )
-    return compress.fine_tuned(model, seed)
-
-
 def least_error_scale(weight: Tensor, bits: int) -> Tensor:
     """Return the scale of least squared error for each output, among fractions of the symmetric one."""
     greatest, largest = 2 ** (bits - 1) - 1, symmetric_scale(weight, bits)
@@ -83,15 +78,35 @@ def least_error_scale(weight: Tensor, bits: int) -> Tensor:
     return scales.gather(0, errors.argmin(0, keepdim=True))[0]
 
 
-def rounded_with_least_error(bits: int, seed: int) -> nn.Module:
-    """Return the CNN of the book with weights of few bits, rounded after training with the better scale."""
-    model: Any = compress.rounded(compress.large(seed), 8)
-    for layer in (model.conv1, model.conv2, model.hidden, model.output):
-        weight, greatest = layer.parametrizations.weight.original.detach(), 2 ** (bits - 1) - 1
-        nn.utils.parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
-        scale = least_error_scale(weight, bits)
-        layer.weight = nn.Parameter(dequantize(quantize(weight, scale, span=(-greatest, greatest)), scale))
+class LeastError(nn.Module):
+    """Round a weight to few bits in each forward pass, with the scale that had the least error at first."""
+
+    def __init__(self, weight: Tensor, bits: int):
+        super().__init__()
+        self.greatest, self.scale = 2 ** (bits - 1) - 1, least_error_scale(weight.detach(), bits)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the rounded weight."""
+        return fake_quantize(weight, self.scale, span=(-self.greatest, self.greatest))
+
+
+def rounded_with_least_error(model: Any, inner: int, ends: int) -> nn.Module:
+    """Let a CNN compute with the better scale, and with so many bits in its inner layers and in the first and last."""
+    model = copy.deepcopy(model)
+    layers = {model.conv1: ends, model.conv2: inner, model.hidden: inner, model.output: ends}
+    for layer, bits in layers.items():
+        parametrize.register_parametrization(layer, "weight", LeastError(layer.weight, bits))
     return model
+
+
+def few_bits_afterwards(bits: int, seed: int) -> nn.Module:
+    """Return a CNN that was trained for all epochs, and rounded then."""
+    return rounded_with_least_error(compress.WAYS["large, longer"](seed), bits, bits)
+
+
+def few_bits_in_training(bits: int, seed: int) -> nn.Module:
+    """Return a CNN that was fine-tuned with the better scale, and 8 bits in its first and last layer."""
+    return compress.fine_tuned(rounded_with_least_error(compress.large(seed), bits, 8), seed)
 
 
 ADDED = (
@@ -107,12 +122,13 @@ ADDED = (
     "3 bits, trained",
 )
 NEW: dict[str, Callable[[int], nn.Module]] = {
-    "large, label smoothing": large_smoothed,
-    "small, in two parts": small_in_two,
+    "large, label smoothing": partial(large_smoothed, compress.EPOCHS + compress.FINE),
+    "halved, label smoothing": halved_smoothed,
     "small, distilled on unlabelled": partial(taught, False),
     "small, likeliest classes on unlabelled": partial(taught, True),
-    "2 bits, least error": partial(rounded_with_least_error, 2),
-    "3 bits, least error": partial(rounded_with_least_error, 3),
+    "2 bits, least error": partial(few_bits_afterwards, 2),
+    "3 bits, least error": partial(few_bits_afterwards, 3),
+    "2 bits, trained with it": partial(few_bits_in_training, 2),
 }
 
 
@@ -121,57 +137,6 @@ def accuracy_row(make: Callable[[int], nn.Module], seeds: tuple[int, ...]) -> di
     y = compress.images()["test"][1]
     found = [(compress.answers(make(seed), "test").argmax(1) == y).double().mean().item() for seed in seeds]
     return {"seeds": list(seeds), "accuracy": [round(100 * value, 2) for value in found]}
-
-
-CONTRASTS = (
-    ("small, label smoothing", "large, label smoothing"),
-    ("small, label smoothing", "large"),
-    ("large, label smoothing", "large, longer"),
-    ("small, label smoothing", "small"),
-    ("small, in two parts", "small"),
-    ("small, distilled on unlabelled", "small"),
-    ("small, distilled on unlabelled", "small, label smoothing"),
-    ("small, distilled on unlabelled", "small, likeliest classes on unlabelled"),
-    ("small, distilled on unlabelled", "large, longer"),
-    ("small, distilled on unlabelled", "large, label smoothing"),
-    ("small, likeliest classes on unlabelled", "small, label smoothing"),
-    ("halved, fine-tuned", "small"),
-    ("halved, fine-tuned", "small, in two parts"),
-    ("halved, fine-tuned", "small, label smoothing"),
-    ("pruned, fine-tuned", "small"),
-    ("pruned, fine-tuned", "small, label smoothing"),
-    ("pruned, fine-tuned", "large, longer"),
-    ("halved, fine-tuned", "pruned, fine-tuned"),
-    ("low rank, fine-tuned", "small"),
-    ("low rank, fine-tuned", "small, label smoothing"),
-    ("low rank, fine-tuned", "large, longer"),
-    ("2 bits, least error", "2 bits"),
-    ("2 bits, trained", "2 bits, least error"),
-    ("3 bits, trained", "3 bits, least error"),
-    ("2 bits, trained", "large, longer"),
-    ("int8 small, distilled", "2 bits, trained"),
-    ("int8", "int8, full range"),
-)
-
-
-def contrasts(rows: dict[str, Any]) -> dict[str, Any]:
-    """Return the intervals over seeds of differences of accuracy, in points, and the number of seeds."""
-    by_seed: dict[str, dict[int, float]] = {}
-    for name, row in fresh(compress.__file__).items():
-        if "accuracy" in row:
-            by_seed[name] = dict(zip(FIRST, row["accuracy"], strict=False))
-    for name, row in rows.items():
-        if "seeds" in row:
-            by_seed.setdefault(name, {}).update(zip(row["seeds"], row["accuracy"], strict=True))
-    found = {}
-    for way, other in CONTRASTS:
-        shared = sorted({*by_seed.get(way, {})} & {*by_seed.get(other, {})})
-        if len(shared) > 1:
-            first, second = (torch.tensor([by_seed[name][seed] for seed in shared]) for name in (way, other))
-            gap = difference_over_seeds(first, second)
-            ends = [round(value, 3) for value in (gap.low, gap.high, gap.estimate)]
-            found[f"{way} - {other}"] = {"points": ends, "seeds": len(shared)}
-    return {"contrasts": found}
 
 
 # --- latency ----------------------------------------------------------------------------------------------------------
@@ -258,7 +223,7 @@ ROWS |= {"latency sparse": sparse_latency}
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure what is missing."""
-    run(__file__, ROWS, arguments, sum_up=contrasts)
+    run(__file__, ROWS, arguments)
 
 
 if __name__ == "__main__":

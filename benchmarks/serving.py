@@ -6,7 +6,8 @@ Each way has a server in a process of its own; the clients are tasks in this one
 closed loop a client asks again when it has its answer, so that a slow server is asked less often. In the open loop
 requests come at random times, at a rate of about half of what the closed loop has shown, and a latency begins when its
 request should have been sent. Each cell has a fixed number of requests of one input; within a repeat, the ways come in
-random order. What trained the weights does not change the times, so they are random.
+random order. One way takes requests together as dynamic batching does, and runs their inputs one by one in one call.
+What trained the weights does not change the times, so they are random.
 """
 
 import asyncio
@@ -32,6 +33,7 @@ import torch
 from torch import Tensor, nn
 
 from authoring.book import ROOT
+from benchmarks.serve_singly import main as serve_singly
 from benchmarks.store import run
 from dlbook.cnn import CNN
 from dlbook.metrics.paired import difference_over_seeds
@@ -40,10 +42,11 @@ from dlbook.practice.serve import main as serve
 
 REQUESTS = {1: 200, 16: 1000}  # of a cell, by the number of clients
 OPEN, CONNECTIONS, RATE = 1000, 32, 0.5  # requests of an open loop, which may wait for a connection
-WAYS = {
-    "one by one": [],
-    "dynamic": ["--max-batch", "16"],
-    "dynamic, 5 ms": ["--max-batch", "16", "--wait", "0.005"],
+WAYS = {  # the server, and its options
+    "one by one": (serve, []),
+    "dynamic": (serve, ["--max-batch", "16"]),
+    "dynamic, 5 ms": (serve, ["--max-batch", "16", "--wait", "0.005"]),
+    "one call": (serve_singly, ["--max-batch", "16"]),
 }
 REPEATS, WIDTH = 6, 1024
 ENOUGH = 1000  # requests for the high percentiles
@@ -76,9 +79,9 @@ def stored(name: str) -> Iterator[Path]:
 
 
 @contextmanager
-def served(path: Path, options: list[str]) -> Iterator[int]:
+def served(path: Path, server: Callable[..., None], options: list[str]) -> Iterator[int]:
     """Serve a file, and give the port."""
-    command = [sys.executable, "-m", serve.__module__, str(path), "--port", "0", *options]
+    command = [sys.executable, "-m", server.__module__, str(path), "--port", "0", *options]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment)
     try:
@@ -173,7 +176,7 @@ def measure(name: str) -> dict[str, Any]:
     rng = random.Random(0)
     rows: dict[tuple[str, str], list[dict[str, float]]] = {}
     with stored(name) as path, ExitStack() as servers:
-        ports = {way: servers.enter_context(served(path, options)) for way, options in WAYS.items()}
+        ports = {way: servers.enter_context(served(path, *how)) for way, how in WAYS.items()}
         most = max(REQUESTS)
         for port in ports.values():
             load(port, most, [None] * 200)  # warms up
@@ -199,6 +202,7 @@ def table(asked: str, rows: dict[tuple[str, str], list[dict[str, float]]]) -> di
     for way in others:
         keys = found[first]["median"]
         found[way]["ratio"] = {key: interval(found[way][key], found[first][key]) for key in keys}
+    found["dynamic"]["to one call"] = {key: interval(found["dynamic"][key], found["one call"][key]) for key in keys}
     return found
 
 

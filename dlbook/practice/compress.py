@@ -303,7 +303,8 @@ def quantized_linear(
 ) -> Float[Tensor, "batch outputs"]:
     """Multiply integers with integers, and scale the sums once: an int8 dense layer.
 
-    The products are added up as integers of 32 bits, without rounding.
+    The products are added up as integers of 32 bits, without rounding. PyTorch has no
+    product of integer matrices on CUDA.
 
     Args:
         q: the inputs, quantised with `scale` and `zero_point`.

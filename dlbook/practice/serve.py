@@ -193,8 +193,8 @@ class MicroBatcher:
             predict: returns logits for a batch.
             max_batch: the most inputs in a batch of several requests; with 1, each
                 request is run alone. No request is split.
-            wait: how many seconds to collect further requests before a batch, unless it
-                is full before.
+            wait: how many seconds the oldest request may wait for others to run with,
+                unless a batch is full before.
 
         Raises:
             TypeError: `max_batch` is no whole number.
@@ -206,6 +206,7 @@ class MicroBatcher:
         self.predict, self.max_batch, self.wait = predict, max_batch, wait
         self.thread = ThreadPoolExecutor(1)
         self.waiting: list[Waiting] = []
+        self.since = 0.0  # when the oldest of these came
         self.working: asyncio.Task[None] | None = None
         self.filled = asyncio.Event()
 
@@ -222,7 +223,10 @@ class MicroBatcher:
         Args:
             inputs: of one request.
         """
-        answer = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        if not self.waiting:
+            self.since = loop.time()
+        answer = loop.create_future()
         self.waiting.append((inputs, answer))
         if self.full:
             self.filled.set()
@@ -258,7 +262,7 @@ class MicroBatcher:
         """Wait for further requests, until they fill a batch or the time is over."""
         self.filled = asyncio.Event()
         with suppress(TimeoutError):
-            async with asyncio.timeout(self.wait):
+            async with asyncio.timeout_at(self.since + self.wait):
                 await self.filled.wait()
 
 
@@ -578,13 +582,18 @@ def load_onnx(path: str | Path, threads: int = 1) -> tuple[Predict, tuple[int, .
     return lambda x: session.run(None, {input_name: x})[0], tuple(shape)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(
+    arguments: Sequence[str] | None = None,
+    load: Callable[[Path, int], tuple[Predict, tuple[int, ...]]] = load_onnx,
+) -> None:
     """Serve a model from a file until the process is told to end.
 
     SIGTERM and Ctrl-C close the port; requests that were accepted are answered.
 
     Args:
         arguments: as on the command line.
+        load: returns the model of a file, run on so many threads, and the shape of an
+            input.
     """
     parser = argparse.ArgumentParser(
         prog="python -m dlbook.practice.serve", description="Serve a model over HTTP."
@@ -603,7 +612,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--patience", type=float, default=10.0, help="seconds for a body (default: 10)")
     asked = parser.parse_args(arguments)
     try:
-        predict, shape = load_onnx(asked.model, asked.threads)
+        predict, shape = load(asked.model, asked.threads)
         probe = predict(np.full((2, *shape), asked.values[0], dtype=np.float32))
         numbers = [str(number) for number in range(probe.shape[-1])]
         classes = asked.classes.split(",") if asked.classes else numbers

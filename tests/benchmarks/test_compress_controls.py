@@ -46,20 +46,17 @@ def test_no_scale_has_a_smaller_error():
 
 
 def test_rounding_leaves_few_values(tiny):
-    model = compress_controls.rounded_with_least_error(2, 0)
+    model = compress_controls.few_bits_afterwards(2, 0)
     assert all(len(row.unique()) <= 3 for row in model.conv2.weight.flatten(1))
 
 
-def test_contrasts_take_the_seeds_that_both_have(monkeypatch):
-    stored = {"small": {"accuracy": [80.0, 81.0, 82.0]}, "large": {"accuracy": [84.0, 84.0, 84.0]}, "tune": {}}
-    monkeypatch.setattr(compress_controls, "fresh", lambda script: stored)
-    rows = {"small": {"seeds": [3], "accuracy": [80.0]}, "small, label smoothing": {"seeds": [1, 2, 3]}}
-    rows["small, label smoothing"]["accuracy"] = [82.0, 84.0, 83.0]
-    found = compress_controls.contrasts(rows)["contrasts"]
-    assert found["small, label smoothing - small"]["seeds"] == 3
-    low, high, middle = found["small, label smoothing - small"]["points"]
-    assert middle == 2.0 and low < 2.0 < high
-    assert set(found) == {"small, label smoothing - small", "small, label smoothing - large"}
+def test_training_with_rounding_keeps_its_scale_and_finer_ends(tiny):
+    scale = compress_controls.least_error_scale(compress.large(0).conv2.weight.detach(), 2)
+    model = compress_controls.few_bits_in_training(2, 0)
+    assert torch.allclose(model.conv2.weight.abs().amax((1, 2, 3), keepdim=True), scale)
+    assert all(len(row.unique()) <= 3 for row in model.hidden.weight)
+    assert all(len(row.unique()) > 3 for row in model.output.weight)
+    assert not torch.equal(model.conv2.parametrizations.weight.original, compress.large(0).conv2.weight)
 
 
 def test_relu_and_pooling_commute():

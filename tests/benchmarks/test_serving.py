@@ -6,11 +6,20 @@ import queue
 import threading
 from contextlib import contextmanager, suppress
 
+import numpy as np
 import pytest
 from torch import nn
 
-from benchmarks import serving, store
-from dlbook.practice.serve import parse, request_type
+from benchmarks import serve_singly, serving, store
+from dlbook.practice.serve import load_onnx, parse, request_type
+
+
+def test_a_batch_in_one_call_is_answered_like_its_inputs():
+    with serving.stored("CNN") as path:
+        x = np.random.default_rng(0).random((5, 1, 28, 28), dtype=np.float32)
+        found, shape = serve_singly.load_singly(path)
+        expected, same = load_onnx(path)
+        assert shape == same and np.allclose(found(x), expected(x), atol=1e-5)
 
 
 def test_a_request_holds_one_input():
@@ -30,6 +39,7 @@ def test_rows_of_a_small_model(monkeypatch):
         for way, row in found[asked].items():
             assert len(row["p50"]) == len(row["per second"]) == 2 and min(row["per second"]) > 0
             assert ("p99" in row) is (asked != "1") and ("ratio" in row) is (way != "one by one")
+            assert ("to one call" in row) is (way == "dynamic")
             assert row["median"]["p50"] == pytest.approx(sum(row["p50"]) / 2)
     assert min(found["1"]["dynamic, 5 ms"]["p50"]) > 5  # it waits so many milliseconds
     parts = serving.parts(repeats=3)

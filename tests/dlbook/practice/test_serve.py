@@ -298,6 +298,24 @@ def test_a_full_batch_waits_no_longer(max_batch, count):
     assert len(asyncio.run(all_at_once())) == count and sizes == [max_batch] * (count // max_batch)
 
 
+def test_the_wait_counts_from_the_arrival_of_the_oldest_request():
+    begun = []
+
+    def predict(x):
+        begun.append(time.monotonic())
+        time.sleep(0.3)
+        return x
+
+    async def ask():
+        run = serve.MicroBatcher(predict, 4, wait=0.2)
+        first = asyncio.create_task(run(np.zeros((1, 2), np.float32)))
+        await asyncio.sleep(0.25)  # while the first one runs
+        await asyncio.gather(first, run(np.zeros((1, 2), np.float32)))
+
+    asyncio.run(ask())
+    assert begun[1] - begun[0] < 0.45  # it has waited 0.25 s for the model, so no longer for others
+
+
 def test_it_waits_until_the_batch_is_full_or_the_time_is_over():
     sizes = []
 
