@@ -102,8 +102,8 @@ def flops(function: Callable[..., Any], *inputs: Any) -> int:
     """Run a model or function, and count the operations of its products.
 
     Counted are matrix products and convolutions, those of a backward pass too if the
-    function runs one. All else is left out: a small part of the operations, though not
-    of the time.
+    function runs one. All else is left out, such as products number by number: a small
+    part of the operations, though not of the time.
 
     Args:
         function: is called once.
@@ -111,7 +111,8 @@ def flops(function: Callable[..., Any], *inputs: Any) -> int:
 
     Raises:
         ValueError: It calls an operator whose products cannot be seen, such as fused
-            attention or a whole LSTM, or runs in `torch.inference_mode`.
+            attention, a fused encoder layer or a whole LSTM, or runs in
+            `torch.inference_mode`.
     """
     return sum(flops_by_kind(function, *inputs).values())
 
@@ -128,7 +129,8 @@ def flops_by_kind(function: Callable[..., Any], *inputs: Any) -> dict[str, int]:
 
     Raises:
         ValueError: It calls an operator whose products cannot be seen, such as fused
-            attention or a whole LSTM, or runs in `torch.inference_mode`.
+            attention, a fused encoder layer or a whole LSTM, or runs in
+            `torch.inference_mode`.
     """
     with _Counting() as counting:
         function(*inputs)
@@ -145,6 +147,19 @@ _HIDING = {  # operators that hold products inside
     "lstm_mps",
     "lstm_mps_backward",
     "_trilinear",
+    "_transformer_encoder_layer_fwd",
+    "_cdist_forward",
+    "_cdist_backward",
+    "_euclidean_dist",
+    "addbmm",
+    "conv_tbc",
+    "mkldnn_linear",
+    "_addmm_activation",
+    "_sparse_addmm",
+    "_int_mm",
+    "_scaled_mm",
+    "_grouped_mm",
+    "_scaled_grouped_mm",
 }
 
 
@@ -186,7 +201,7 @@ class _Counting(TorchDispatchMode):
 # --- memory ---------------------------------------------------------------------------
 
 
-def saved_bytes(model: nn.Module, *inputs: Any) -> int:
+def saved_bytes(function: Callable[..., Any], *inputs: Any) -> int:
     """Run a forward pass, and count the bytes that it keeps for the backward pass.
 
     These are the saved activations. A storage that several operators save counts once,
@@ -194,10 +209,15 @@ def saved_bytes(model: nn.Module, *inputs: Any) -> int:
     does if it is saved.
 
     Args:
-        model: is called once, in the mode that it is in.
-        inputs: what it is called with.
+        function: a model, or one that returns a loss; it is called once.
+        inputs: what it is called with, among them the model if it is not `function`.
     """
-    own = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
+    models = [part for part in (function, *inputs) if isinstance(part, nn.Module)]
+    own = {
+        weight.untyped_storage().data_ptr()
+        for model in models
+        for weight in model.parameters()
+    }
     kept = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -206,7 +226,7 @@ def saved_bytes(model: nn.Module, *inputs: Any) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        output = model(*inputs)
+        output = function(*inputs)
     del output
     return sum(part.nbytes() for address, part in kept.items() if address not in own)
 
@@ -268,6 +288,7 @@ class _Checkpoint(torch.autograd.Function):
     def forward(ctx: Any, function: Any, x: Tensor, *weights: Tensor) -> Tensor:
         ctx.function, ctx.weights = function, weights
         ctx.save_for_backward(x)
+        ctx.rewind = _random_state(x.device)
         device = x.device.type
         precision = torch.get_autocast_dtype(device)
         enabled = torch.is_autocast_enabled(device)
@@ -276,22 +297,46 @@ class _Checkpoint(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            rule = "create_graph must be False: checkpoint has first derivatives only"
+            raise ValueError(rule)
         x = ctx.saved_tensors[0].detach().requires_grad_()
+        go_on = _random_state(x.device)
+        ctx.rewind()  # so that dropout draws the same numbers again
         with torch.enable_grad(), ctx.autocast:
             output = ctx.function(x)  # the second time, in the same precision
+        go_on()
         return None, *torch.autograd.grad(output, (x, *ctx.weights), gradient)
+
+
+def _random_state(device: torch.device) -> Callable[[], None]:
+    """Return what sets random numbers, of the CPU and of a device, back to now."""
+    state = torch.get_rng_state()
+    other = None if device.type == "cpu" else torch.get_device_module(device)
+    its_state = other.get_rng_state(device) if other else None
+
+    def restore() -> None:
+        torch.set_rng_state(state)
+        if other:
+            other.set_rng_state(its_state, device)
+
+    return restore
 
 
 def checkpoint(module: nn.Module, x: Tensor) -> Tensor:
     """Apply a module without saving what its backward pass needs (checkpointing).
 
-    The backward pass runs the module once more. That costs time, and must find the
-    module and the random numbers as they were: dropout and batch normalisation need the
-    library's own `torch.utils.checkpoint`, or care.
+    The backward pass runs the module once more, with the same random numbers. That
+    costs time, and must find the module as it was. Batch normalisation updates its
+    running statistics twice, as under `torch.utils.checkpoint`.
 
     Args:
         module: frozen weights get no gradient.
         x: its input, floating point.
+
+    Raises:
+        ValueError: In the backward pass, with `create_graph`: second derivatives would
+            be wrong.
 
     Source: Chen et al. 2016, section 4.
     """
@@ -409,7 +454,7 @@ def sharded_bytes(
 def training_hours(
     flops: float | int, peak: float | int, utilisation: float | int
 ) -> float:
-    """Return the hours of one device, or of all together, that operations take.
+    """Return the device-hours that operations take.
 
     Args:
         flops: of the whole training, such as `training_flops` gives.

@@ -106,6 +106,9 @@ def test_the_chapter_draws_what_is_stored():
         assert list(row) == list(stored[f"train {width}"].values())
     assert list(found["trained"]) == [*scaling.WIDTHS, scaling.LARGE]
     assert list(found["predictions"]) == list(scaling.RIVALS)
+    assert list(found["before"]) == list(scaling.LAWS)
+    for name, ends in found["before"].items():
+        assert ends == pytest.approx(stored["prediction"][name]["interval"], abs=6e-5)
     for name, (law, predicted, ends) in found["predictions"].items():
         theirs = stored["judged"][name]
         assert law == pytest.approx(theirs["law"], rel=1e-4)

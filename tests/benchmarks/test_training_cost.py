@@ -8,6 +8,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from benchmarks import store, training_cost
+from dlbook.attention import MultiHeadAttention
 from dlbook.practice.scaling import fit_power_law
 from dlbook.transformer import GPT
 from tests.helpers.chapters import measured
@@ -62,17 +63,32 @@ def test_all_rows_are_stored():
     assert set(store.load("training_cost")) == {"made", *training_cost.ROWS}
 
 
-def test_attention_is_all_that_differs():
-    ways = training_cost.fused_attention(count=1)
+@pytest.mark.parametrize("lean", [True, False])
+def test_attention_is_all_that_differs(lean):
+    ways = training_cost.fused_attention(lean, count=1)
     models = [way.step.__closure__ for way in ways]
     plain, fused = (next(c.cell_contents for c in cells if isinstance(c.cell_contents, GPT)) for cells in models)
     assert not any(block.attention.fused for block in plain.decoder.blocks)
+    kinds = {type(block.attention) for block in plain.decoder.blocks}
+    assert kinds == {training_cost.LeanAttention if lean else MultiHeadAttention}
     assert all(block.attention.fused for block in fused.decoder.blocks)
     norms = [[type(part) for part in model.modules() if "Norm" in type(part).__name__] for model in (plain, fused)]
     assert norms[0] == norms[1] and nn.LayerNorm in norms[0]
     fused.load_state_dict(plain.state_dict())
     tokens = training_cost.texts(2)[0]
     assert_close(fused(tokens), plain(tokens))
+
+
+def test_lean_attention_stores_one_table_of_weights():
+    saved = [training_cost.fused_attention(lean, count=2)[0].saved for lean in (True, False)]
+    square = training_cost.LENGTH**2
+    table = 4 * 2 * square * 4  # four heads, two texts, four bytes
+    assert saved[1] - saved[0] == 4 * (table + square)  # in each of four blocks, with a mask of one byte
+    x, mask = torch.randn(2, 5, 8), torch.ones(5, 5, dtype=torch.bool).tril()
+    lean, ours = training_cost.LeanAttention(8, 2), MultiHeadAttention(8, 2)
+    ours.load_state_dict(lean.state_dict())
+    assert_close(lean(x, mask=mask), ours(x, mask=mask))
+    assert_close(lean(x), ours(x))
 
 
 def test_each_round_has_an_order_of_its_own(monkeypatch):

@@ -127,11 +127,27 @@ def test_products_with_a_vector_count():
     [
         (nn.LSTM(3, 4), (torch.randn(5, 2, 3),), "mkldnn_rnn_layer"),
         (nn.Bilinear(3, 4, 5), (torch.randn(7, 3), torch.randn(7, 4)), "_trilinear"),
+        (torch.cdist, (torch.randn(30, 4), torch.randn(30, 4)), "_euclidean_dist"),
+        (torch.addbmm, (torch.zeros(3, 5), torch.randn(2, 3, 4), torch.randn(2, 4, 5)), "addbmm"),
+        (torch.conv_tbc, (torch.randn(7, 2, 4), torch.randn(3, 4, 5), torch.zeros(5)), "conv_tbc"),
+        (torch.sparse.mm, (torch.eye(4).to_sparse(), torch.randn(4, 3)), "_sparse_addmm"),
+        (torch._addmm_activation, (torch.zeros(5), torch.randn(3, 4), torch.randn(4, 5)), "_addmm_activation"),
+        (torch._int_mm, (torch.ones(32, 32, dtype=torch.int8),) * 2, "_int_mm"),
     ],
 )
 def test_what_hides_its_products_is_refused(layer, inputs, operator):
     with pytest.raises(ValueError, match=f"^function must show its products: got a fused {operator}"):
         cost.flops(layer, *inputs)
+
+
+def test_a_fused_encoder_layer_is_refused_where_pytorch_counts_nothing():
+    layer, x = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval(), torch.randn(2, 3, 8)
+    with torch.no_grad():
+        assert theirs(layer, x) == 0
+        with pytest.raises(ValueError, match="^function must show its products: got a fused _transformer_encoder"):
+            cost.flops(layer, x)
+    trained = cost.flops(layer.train(), x)  # here it is made of operators that show their products
+    assert trained == cost.block_flops(2, 3, 8) - 2 * 2 * 3 * 2 * 8 * 16  # with a hidden layer of 2 dim, not 4
 
 
 def test_inference_mode_is_refused():
@@ -166,6 +182,23 @@ def test_saved_bytes_are_those_of_the_graph():
         assert output.requires_grad
     with torch.no_grad():
         assert cost.saved_bytes(linear, torch.randn(3, 7)) == 0
+
+
+def test_saved_bytes_with_the_loss():
+    """The loss saves a table of log-probabilities, which for a large vocabulary is most of all."""
+
+    def loss_of(model, x, y):
+        return F.cross_entropy(model(x).flatten(0, -2), y.flatten())
+
+    torch.manual_seed(0)
+    model, x, y = GPT(5000, 8, heads=2, layers=1, max_length=6), torch.randint(5000, (3, 6)), torch.randint(9, (3, 6))
+    table = 3 * 6 * 5000 * 4
+    without, whole = cost.saved_bytes(model, x), cost.saved_bytes(loss_of, model, x, y)
+    assert without < table < whole - without < 1.01 * table
+    weights = sum(weight.nbytes for weight in model.parameters())
+    assert (
+        2 * table < cost.peak_bytes(lambda: loss_of(model, x, y).backward()) - weights
+    )  # its gradients are tables too
 
 
 @reference("dlbook.practice.cost.peak_bytes", to="torch.profiler.profile")
@@ -234,6 +267,53 @@ def test_checkpoint_as_in_pytorch():
     expected = torch.autograd.grad(from_torch.square().sum(), [library, *weights])
     for mine, yours in zip(found, expected, strict=True):
         assert_close(mine, yours)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.5])
+def test_checkpoint_draws_the_same_random_numbers_again_as_in_pytorch(p):
+    torch.manual_seed(0)
+    block = nn.Sequential(nn.Linear(6, 9), nn.Dropout(p), nn.ReLU(), nn.Linear(9, 2)).double()
+    x, weights, found = random(4, 6).requires_grad_(), list(block.parameters()), {}
+    for name, way in (
+        ("plain", block),
+        ("ours", lambda x: cost.checkpoint(block, x)),
+        ("theirs", lambda x: torch_checkpoint(block, x, use_reentrant=False)),
+    ):
+        torch.manual_seed(1)
+        loss = (way(x) + way(x)).square().sum()  # two masks
+        between = torch.rand(3)
+        found[name] = [loss, *torch.autograd.grad(loss, [x, *weights]), between, torch.rand(3)]
+    for plain, ours, theirs in zip(*found.values(), strict=True):
+        assert torch.equal(plain, ours) and torch.equal(theirs, ours)
+
+
+def test_the_random_numbers_of_a_device_are_set_back_too(monkeypatch):
+    generator = torch.Generator()
+
+    class Elsewhere:
+        get_rng_state = staticmethod(lambda device: generator.get_state())
+        set_rng_state = staticmethod(lambda state, device: generator.set_state(state))
+
+    monkeypatch.setattr(torch, "get_device_module", lambda device: Elsewhere)
+    rewind = cost._random_state(torch.device("cuda"))
+    first = torch.rand(3), torch.rand(3, generator=generator)
+    rewind()
+    again = torch.rand(3), torch.rand(3, generator=generator)
+    assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
+
+
+def test_checkpointed_batch_normalisation_counts_twice_as_in_pytorch():
+    for way in (cost.checkpoint, lambda block, x: torch_checkpoint(block, x, use_reentrant=False)):
+        block = nn.BatchNorm1d(3)
+        way(block, torch.randn(5, 3, requires_grad=True)).sum().backward()
+        assert block.num_batches_tracked == 2
+
+
+def test_second_derivatives_of_a_checkpoint_are_refused():
+    block, x = nn.Linear(6, 6).double(), random(4, 6).requires_grad_()
+    loss = x.sum().square() + cost.checkpoint(block, x).sum()
+    with pytest.raises(ValueError, match="^create_graph must be False: checkpoint has first derivatives only"):
+        torch.autograd.grad(loss, x, create_graph=True)
 
 
 def test_checkpointing_an_input_without_gradient():
