@@ -22,7 +22,6 @@ import functools
 import os
 import zlib
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -129,12 +128,14 @@ class Jitter(TorchDispatchMode):
         self.hits: Counter[str] = Counter()
 
     def __torch_dispatch__(
-        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self, func: Any, types: tuple[type, ...], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if func.namespace == "prim" or not {Tensor, torch.nn.Parameter}.issuperset(types):
+            return func(*args, **kwargs)  # torch.export asks about tensors, and follows stand-ins without numbers
         if composite(func):
             with self:
-                return func.decompose(*args, **kwargs)  # type: ignore[attr-defined]
+                return func.decompose(*args, **kwargs)
         out, name = func(*args, **kwargs), listed(func)
         if name and not (name == "mean" and exact(args[0])):  # a sum that is exact, and one division
             shapes = tuple(tuple(part.shape) for part in args if isinstance(part, Tensor) and name in LISTED[0])

@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import filelock
 import torch
 
 from authoring.book import ROOT
@@ -61,14 +62,15 @@ def run(
         start = time.perf_counter()
         found = rows[name]()
         print(f"{name} ({time.perf_counter() - start:.0f} s): {json.dumps(found)}", flush=True)
-        kept = _kept(path.stem, made) | {name: found}  # read anew: another process may measure other rows
-        ordered = {name: kept[name] for name in rows if name in kept}
         RESULTS.mkdir(exist_ok=True)
-        whole = RESULTS / f"{path.stem}.json.part"  # moved when it is complete, so that no row is lost
-        all_rows = ordered | sum_up(ordered)
-        stored = {"made": made | {"rows": checksum(all_rows)}, **all_rows}
-        whole.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
-        whole.replace(RESULTS / f"{path.stem}.json")
+        with filelock.FileLock(RESULTS / f"{path.stem}.lock"):  # another process may measure and store other rows
+            kept = _kept(path.stem, made) | {name: found}
+            ordered = {name: kept[name] for name in rows if name in kept}
+            whole = RESULTS / f"{path.stem}.json.part"  # moved when it is complete, so that no row is lost
+            all_rows = ordered | sum_up(ordered)
+            stored = {"made": made | {"rows": checksum(all_rows)}, **all_rows}
+            whole.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+            whole.replace(RESULTS / f"{path.stem}.json")
 
 
 def checksum(rows: Mapping[str, Any]) -> str:

@@ -111,6 +111,7 @@ class Sentence(NamedTuple):
 # Chapters that are in the second edition, so that none falls back unnoticed.
 SECOND = {
     "book/algorithms/word-embeddings",
+    "book/challenges/deployment-cost",
     "book/challenges/fairness",
     "book/challenges/interpretability",
     "book/challenges/little-data",

@@ -43,6 +43,7 @@ NUMBERS = {
     "book/challenges/zero-shot": "5.3.2",
     "book/challenges/cost": "5.4",
     "book/challenges/training-cost": "5.4.1",
+    "book/challenges/deployment-cost": "5.4.2",
     "book/challenges/society": "5.5",
     "book/challenges/fairness": "5.5.1",
     "book/challenges/privacy": "5.5.2",

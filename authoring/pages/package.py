@@ -12,6 +12,7 @@ import griffe
 from griffe import DocstringSectionKind as Kind
 
 from authoring.book import ROOT, chapters
+from authoring.definitions import Definition
 from authoring.locks.listings import listed
 from authoring.pages.writing import APPENDIX, anchor, code_of, link, page_links, prose
 from authoring.public import methods, modules, names, public, source
@@ -89,10 +90,10 @@ def documented(thing: griffe.Object) -> str:
 # --- a page -----------------------------------------------------------------------------------------------------------
 
 
-def parsed(code: str) -> ast.FunctionDef | ast.ClassDef:
+def parsed(code: str) -> Definition:
     """Return the syntax tree of a definition."""
     node = ast.parse(code).body[0]
-    assert isinstance(node, ast.FunctionDef | ast.ClassDef)
+    assert isinstance(node, Definition)
     return node
 
 

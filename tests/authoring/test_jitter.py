@@ -226,6 +226,17 @@ def test_what_would_be_compiled():
         assert torch.equal(torch.compile(lambda x: (x @ x.T).tanh())(x), (x @ x.T).tanh())
 
 
+def test_what_is_exported_computes_the_same():
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3)), data(5, 1, 8, 8)
+    batch = ({0: torch.export.Dim("batch")},)
+    plain = torch.export.export(model, (x[:2],), dynamic_shapes=batch)
+    with Jitter(0):
+        program = torch.export.export(model, (x[:2],), dynamic_shapes=batch)
+    assert str(program.graph) == str(plain.graph)
+    assert torch.equal(program.module()(x), model(x))
+
+
 def test_batches_of_functions():
     x = data(5, 6)
     with Jitter(0) as mode:

@@ -2,7 +2,9 @@
 
 import json
 import re
+import threading
 
+import filelock
 import pytest
 
 from authoring.book import ROOT
@@ -148,3 +150,18 @@ def test_rows_may_have_a_percent_sign_in_their_name(tmp_path, monkeypatch, capsy
     with pytest.raises(SystemExit, match="0"):
         store.run(__file__, {"5 % of the labels": lambda: 1}, ["--help"])
     assert "5 % of the labels" in capsys.readouterr().out
+
+
+def test_two_processes_that_store_at_once_lose_no_row(script):
+    measure(script, "two")
+    path = store.RESULTS / "timing.json"
+    by_another = path.read_bytes()
+    path.unlink()
+    with filelock.FileLock(store.RESULTS / "timing.lock"):
+        ours = threading.Thread(target=measure, args=(script, "one"))
+        ours.start()
+        ours.join(0.5)
+        assert ours.is_alive()  # it waits for the other, which stores now
+        path.write_bytes(by_another)
+    ours.join()
+    assert set(store.load("timing")) == {"made", "one", "two"}
