@@ -62,7 +62,7 @@ def contrasts(rows: dict[str, Any]) -> dict[str, Any]:
     """Return the intervals over seeds of the differences of all ways, in points."""
     found = {}
     for way, other in combinations(rows, 2):
-        gap = difference_over_seeds(*(torch.tensor(rows[name]["accuracy"]) for name in (way, other)))
+        gap = difference_over_seeds(*(torch.tensor(rows[name]["accuracy"]) for name in (way, other)))  # type: ignore[arg-type]
         found[f"{way} - {other}"] = [round(value, 3) for value in (gap.low, gap.high, gap.estimate)]
     return {"contrasts": found}
 
