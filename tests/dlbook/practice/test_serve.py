@@ -127,6 +127,25 @@ def test_each_of_many_clients_gets_its_own_answer(server, cnn):
         assert_close(probabilities(answer), cnn(part).detach().double().softmax(1), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("count", [1, 8, 32])
+def test_latencies_under_load_are_bounded(server, count):
+    def ask_on(image):
+        latencies = []
+        with httpx.Client(timeout=20) as client:
+            for _ in range(10):
+                start = time.monotonic()
+                response = client.post(f"{server.url}/predict", json={"inputs": [image.tolist()]})
+                latencies.append(time.monotonic() - start)
+                assert response.status_code == 200
+        return latencies
+
+    with ThreadPoolExecutor(count) as clients:
+        found = np.concatenate([*clients.map(ask_on, torch.rand(count, 784))])
+    p50, p99 = np.percentile(found, [50, 99])
+    assert len(found) == 10 * count
+    assert p50 < 0.5 and p99 < 3, (p50, p99)  # on two cores, with the tests beside: some milliseconds for each client
+
+
 def test_health_version_and_schema(server, cnn_file):
     assert HTTP.get(f"{server.url}/health").json() == {"live": True, "ready": True}
     version = HTTP.get(f"{server.url}/version").json()
