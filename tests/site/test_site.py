@@ -50,7 +50,7 @@ FAULTS = """theme => {
 }"""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright keeps an event loop in this thread, and other files start theirs
 def browser() -> Iterator[Browser]:
     found = [path for name in BROWSERS if (path := shutil.which(name))]
     if not found:
@@ -61,7 +61,7 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def tab(browser: Browser) -> Iterator[Page]:
     """One for all pages, as of a reader who goes from one to the next: what they share is loaded once.
 

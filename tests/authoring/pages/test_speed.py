@@ -27,7 +27,8 @@ def test_duration(seconds, text):
 
 def test_every_measurement_is_there():
     page, text = speed.speed(), json.dumps(results())
-    assert page.count("\n| ") == text.count('"second"') + text.count('"times"') > 10
+    seconds = text.count('"second": ') - text.count('"second": [')  # lists are of interleaved turns
+    assert page.count("\n| ") == seconds + text.count('"times"') > 10
     made = [found["made"]["command"] for found in results().values()]
     conditions = speed.conditions()
     assert all(f"`{command}`" in conditions for command in made)
