@@ -27,7 +27,7 @@ from dlbook.data.images import fashion_mnist
 
 SEEDS, NEW_SEEDS, BATCH = range(3), range(100, 108), 50
 WIDTHS, DEEP_WIDTHS = [784, 64, 64, 10], [784, *[64] * 7, 10]
-RATES = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]
+RATES = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0]
 FAULTS = ["none", "no slope", "frozen"]
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "tanh": torch.tanh}
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
