@@ -44,7 +44,7 @@ def test_the_chapter_draws_what_is_stored():
     for schedule, curves in found["tuned"].items():
         assert set(curves) == set(optimizers.MAKERS)
         for name, curve in curves.items():
-            assert curve == [round(mean(row), 4) for row in stored[f"tune 2 {schedule}"][name].values()]
+            assert curve == [round(100 * mean(row), 1) for row in stored[f"tune 2 {schedule}"][name].values()]
 
 
 def test_images_that_judge_are_apart():
