@@ -1,4 +1,4 @@
-"""Gradient descent, momentum and Adam, written out, and learning-rate schedules.
+"""Gradient descent, momentum, Adam and AdamW, written out, and learning-rate schedules.
 
 The optimisers are `torch.optim.Optimizer`s: they keep their state where PyTorch expects
 it, so that checkpoints, schedulers and `zero_grad` work as with PyTorch's own.
@@ -169,6 +169,54 @@ class Adam(Optimizer):
         return (
             state["mean"] / correction1 / ((state["square"] / correction2).sqrt() + eps)
         )
+
+
+class AdamW(Adam):
+    """Step as Adam, and shrink each weight besides (decoupled weight decay, AdamW).
+
+    Source: Loshchilov and Hutter 2019, algorithm 2, in the form of `torch.optim.AdamW`;
+    book equation (3.1.3i).
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ):
+        """Take the parameters and the settings.
+
+        Args:
+            params: to change at each step.
+            lr: the learning rate, above 0.
+            betas: as for Adam.
+            eps: as for Adam.
+            weight_decay: what is taken off each weight, as a part of it, for a learning
+                rate of one; at least 0.
+
+        Raises:
+            TypeError: The learning rate is no number.
+            ValueError: A setting breaks its rule.
+        """
+        if not 0 <= weight_decay < math.inf:
+            raise ValueError(
+                f"weight_decay must be at least 0, and finite: got {weight_decay}"
+            )
+        super().__init__(params, lr, betas, eps)
+        self.defaults["weight_decay"] = weight_decay
+        for group in self.param_groups:
+            group.setdefault("weight_decay", weight_decay)
+
+    def direction(self, w: nn.Parameter, group: dict) -> torch.Tensor:
+        """Return Adam's step for η = 1, plus the decay of the weight itself.
+
+        Args:
+            w: the parameter.
+            group: the settings of its group.
+        """
+        return super().direction(w, group) + group["weight_decay"] * w
 
 
 def warmup_cosine(total: int, warmup: int = 0) -> Callable[[int], float]:

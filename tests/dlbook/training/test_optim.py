@@ -31,6 +31,7 @@ def steps(make, count=25, parameters=2):
 
 @reference("dlbook.training.optim.GradientDescent", "dlbook.training.optim.Momentum", to="torch.optim.SGD")
 @reference("dlbook.training.optim.Adam", to="torch.optim.Adam")
+@reference("dlbook.training.optim.AdamW", to="torch.optim.AdamW")
 @pytest.mark.parametrize(
     "ours, theirs",
     [
@@ -41,10 +42,29 @@ def steps(make, count=25, parameters=2):
             lambda ws: optim.Adam(ws, lr=0.05, betas=(0.5, 0.7), eps=0.1),
             lambda ws: torch.optim.Adam(ws, lr=0.05, betas=(0.5, 0.7), eps=0.1),
         ),
+        (lambda ws: optim.AdamW(ws, lr=0.05), lambda ws: torch.optim.AdamW(ws, lr=0.05)),
+        (
+            lambda ws: optim.AdamW(ws, lr=0.05, betas=(0.5, 0.7), eps=0.1, weight_decay=2.0),
+            lambda ws: torch.optim.AdamW(ws, lr=0.05, betas=(0.5, 0.7), eps=0.1, weight_decay=2.0),
+        ),
     ],
 )
 def test_equal_to_torch(ours, theirs):
     assert_close(steps(ours), steps(theirs))
+
+
+def test_each_group_may_have_its_own_decay():
+    def groups(make):
+        def made(ws):
+            optimizer = make(ws[:1], lr=0.05, weight_decay=0.5)
+            optimizer.add_param_group({"params": ws[1:2], "weight_decay": 0.0})
+            optimizer.add_param_group({"params": ws[2:]})
+            assert optimizer.param_groups[2]["weight_decay"] == 0.5
+            return optimizer
+
+        return made
+
+    assert_close(steps(groups(optim.AdamW)), steps(groups(torch.optim.AdamW)))
 
 
 def keras_steps(count=25, **settings):
@@ -109,6 +129,7 @@ def test_state_survives_saving():
             r"betas must be two numbers, at least 0 and less than 1: got \(0.9, 1.0\)",
         ),
         (lambda ws: optim.Adam(ws, eps=-1.0), "eps must be at least 0, and finite: got -1.0"),
+        (lambda ws: optim.AdamW(ws, weight_decay=-1.0), "weight_decay must be at least 0, and finite: got -1.0"),
         (
             lambda ws: optim.warmup_cosine(10, warmup=10),
             "warmup must be at least 0 and less than total: got warmup=10, total=10",
@@ -240,3 +261,12 @@ def test_adam_step_as_printed(formula):
 def test_cosine_as_printed(formula):
     schedule = optim.warmup_cosine(10)
     assert_close(tensor(formula({"T": 10}, {"t": range(11)})["c"]), tensor([schedule(t) for t in range(11)]))
+
+
+@executed("3.1.3i", of="dlbook.training.optim.AdamW")
+def test_adamw_step_as_printed(formula):
+    settings = {"eta": 0.05, "beta_1": 0.8, "beta_2": 0.7, r"\varepsilon": 0.1, "alpha": 0.3}
+    made = stepping(lambda ws: optim.AdamW(ws, lr=0.05, betas=(0.8, 0.7), eps=0.1, weight_decay=0.3))
+    for t, (_, before, after, _, memory) in enumerate(made, 1):
+        found = formula(settings | {"w": before, "m": memory["mean"], "v": memory["square"], "t": t})
+        assert_close(tensor(found["w"]), after)
