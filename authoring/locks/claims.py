@@ -112,6 +112,7 @@ class Sentence(NamedTuple):
 SECOND = {
     "book/algorithms/backpropagation",
     "book/algorithms/gradient-descent",
+    "book/algorithms/pooling",
     "book/algorithms/word-embeddings",
     "book/challenges/deployment-cost",
     "book/challenges/fairness",

@@ -320,3 +320,19 @@ def test_gradient_of_max_pooling_as_printed(formula):
         names = {"delta": 3 * y**2, r"x_{uv} is the maximum of window (i,j)": is_maximum}
         found = formula(names, windows(y) | {"u": 6, "v": 6})
         assert_close(tensor(found["dL/dx"]), gradient)
+
+
+@executed("3.2.2d", of="dlbook.conv.avg_pool2d")
+def test_gradient_of_average_pooling_as_printed(formula):
+    x, _ = image_and_kernel()
+    x.requires_grad_()
+    for k, s in POOLINGS:
+        y = conv.avg_pool2d(x[None, None], k, s)[0, 0]
+        (gradient,) = torch.autograd.grad((y**3).sum(), x)
+
+        def lies_in(u, v, i, j, k=k, s=s):
+            return 0 <= u - 1 - s * (i - 1) < k and 0 <= v - 1 - s * (j - 1) < k
+
+        names = {"delta": 3 * y**2, "k": k, r"x_{uv} lies in window (i,j)": lies_in}
+        found = formula(names, windows(y) | {"u": 6, "v": 6})
+        assert_close(tensor(found["dL/dx"]), gradient)
