@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
 from benchmarks.store import run
-from dlbook.conv import LocallyConnected2d
+from dlbook.cnn import LocallyConnected2d
 from dlbook.data.images import fashion_mnist
 from dlbook.metrics.paired import Interval, difference_over_examples_and_seeds
 from dlbook.network import MLP, he_normal_

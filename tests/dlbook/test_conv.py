@@ -83,47 +83,6 @@ def test_unfold_equals_torch():
     assert_close(ours.permute(0, 4, 3, 1, 2).reshape(theirs.shape), theirs)
 
 
-@reference("dlbook.conv.LocallyConnected2d", to="torch.nn.functional.conv2d")
-@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 0), (3, 2, 1), ((2, 3), (1, 2), (0, 1))])
-def test_a_locally_connected_layer_is_a_convolution_at_each_position(kernel, stride, padding):
-    torch.manual_seed(0)
-    layer, x = conv.LocallyConnected2d(2, 4, (7, 6), kernel, stride, padding).double(), random(3, 2, 7, 6)
-    high, wide = conv._pair(kernel)
-    rows, columns = layer.shape
-    torch.nn.init.normal_(layer.bias)
-
-    def one_by_one(x, weight, bias):  # each position takes its own number from the convolution with its own kernels
-        own = weight.unflatten(2, (high * wide, 2)).transpose(2, 3).unflatten(3, (high, wide))
-        maps = [F.conv2d(x, w, b[0], stride, padding) for w, b in zip(own, bias, strict=True)]
-        at = itertools.product(range(rows), range(columns))
-        picked = [one[:, :, i, j] for one, (i, j) in zip(maps, at, strict=True)]
-        return torch.stack(picked, 2).unflatten(2, (rows, columns))
-
-    def ours(x, weight, bias):
-        return torch.func.functional_call(layer, {"weight": weight, "bias": bias}, (x,))
-
-    assert_same(ours, one_by_one, x, layer.weight.detach(), layer.bias.detach())
-
-
-def test_a_locally_connected_layer_begins_with_he_initialisation():
-    torch.manual_seed(0)
-    layer = conv.LocallyConnected2d(16, 32, 12, 3)
-    assert layer.weight.std().item() == pytest.approx((2 / 144) ** 0.5, rel=0.02) and not layer.bias.any()
-
-
-def test_a_locally_connected_layer_refuses_what_does_not_fit():
-    with pytest.raises(ValueError, match="channels and outputs must be at least 1: got channels=0, outputs=4"):
-        conv.LocallyConnected2d(0, 4, 7, 3)
-    with pytest.raises(ValueError, match="kernel must fit into the padded image"):
-        conv.LocallyConnected2d(2, 4, 2, 3)
-    layer = conv.LocallyConnected2d(2, 4, 7, 3)
-    for x in (torch.zeros(1, 2, 8, 7), torch.zeros(1, 3, 7, 7)):
-        with pytest.raises(ValueError, match="x must have the size and channels of the layer"):
-            layer(x)
-    with pytest.raises(TypeError, match="x"):
-        layer(torch.zeros(1, 2, 7, 7, dtype=torch.float64))
-
-
 # --- pooling ----------------------------------------------------------------------------------------------------------
 
 
