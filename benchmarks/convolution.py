@@ -7,8 +7,8 @@ for all, or shifted with all pixels then shuffled in one fixed order. Convolutio
 three layers of 3 × 3 with stride 2, and a flattened head or global average pooling. All have the same number of updates
 with Adam. Each learning rate of RATES is tried with three seeds on validation images; the best is trained with ten
 other seeds, and the test images, the first 5,000 of the official ones, are looked at once. A wide convolutional network
-has about as many parameters as the locally connected one. Rows `longer …` do it again with three times as many updates. A
-row holds the validation accuracies, the test accuracies by seed and the parameters, and under `paired` the 95 %
+has about as many parameters as the locally connected one. Rows `longer …` do it again with three times as many updates.
+A row holds the validation accuracies, the test accuracies by seed and the parameters, and under `paired` the 95 %
 intervals of differences over seeds and test images.
 """
 
