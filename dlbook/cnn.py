@@ -1,7 +1,7 @@
 """Convolutional networks: batch normalisation by hand, the article's CNN, a ResNet.
 
 The networks are made of PyTorch's layers; tests put those of `conv` and the one here in
-their place.
+their place. `LocallyConnected2d` is a layer that PyTorch lacks.
 """
 
 import math
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dlbook._check import check_dtype, check_shape
-from dlbook.network import Dense, glorot_uniform_
+from dlbook.conv import Size, _check_integers, _check_sizes, _pair, output_size, unfold
+from dlbook.network import Dense, glorot_uniform_, he_normal_
 
 
 class BatchNorm2d(nn.Module):
@@ -78,6 +79,73 @@ class BatchNorm2d(nn.Module):
             self.running_var.lerp_(unbiased, self.momentum)
         z = (x - mean[:, None, None]) / torch.sqrt(var[:, None, None] + self.eps)
         return self.weight[:, None, None] * z + self.bias[:, None, None]
+
+
+class LocallyConnected2d(nn.Module):
+    """Locally connected layer: a convolution whose positions have weights of their own.
+
+    Each output depends on the same pixels as in a convolution; no weights are shared.
+
+    Source: LeCun 1989, "Generalization and network design strategies".
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        outputs: int,
+        size: Size,
+        kernel: Size,
+        stride: Size = 1,
+        padding: Size = 0,
+    ):
+        """Create the weights by He initialisation, and biases of zero.
+
+        Args:
+            channels: of the images.
+            outputs: their number at each position.
+            size: height and width of the images, which a convolution need not know.
+            kernel: its height and width.
+            stride: pixels from one position to the next.
+            padding: pixels of zeros added at each side.
+
+        Raises:
+            TypeError: A size is neither an int nor two.
+            ValueError: A number is too small, or the kernel does not fit.
+        """
+        super().__init__()
+        _check_integers(channels=channels, outputs=outputs)
+        _check_sizes(size=size, kernel=kernel, stride=stride, padding=padding)
+        if min(channels, outputs) < 1:
+            raise ValueError(
+                f"channels and outputs must be at least 1: got {channels=}, {outputs=}"
+            )
+        self.kernel, self.stride, self.padding = kernel, stride, padding
+        sizes = map(_pair, (size, kernel, stride, padding))
+        self.shape = tuple(output_size(*side) for side in zip(*sizes, strict=True))
+        positions = self.shape[0] * self.shape[1]
+        inputs = channels * _pair(kernel)[0] * _pair(kernel)[1]
+        self.weight = nn.Parameter(torch.empty(positions, outputs, inputs))
+        self.bias = nn.Parameter(torch.zeros(positions, 1, outputs))
+        for weight in self.weight:
+            he_normal_(weight)
+
+    def forward(
+        self, x: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch outputs rows columns"]:
+        """Return a weighted sum at each position, with the weights of this position.
+
+        Args:
+            x: images of the size and channels that the layer was made for.
+
+        Raises:
+            TypeError: x is not of the weights' floating-point type.
+            ValueError: x has another size or other channels.
+        """
+        patches = unfold(x, self.kernel, self.stride, self.padding)
+        _check_patches(x, patches, self.shape, self.weight)
+        patches = patches.flatten(3).flatten(1, 2)  # (batch, positions, inputs)
+        y = patches.transpose(0, 1) @ self.weight.transpose(1, 2) + self.bias
+        return y.permute(1, 2, 0).unflatten(2, self.shape)
 
 
 class CNN(nn.Module):
@@ -254,4 +322,16 @@ def _check_resnet_images(model: ResNet, x: Tensor) -> None:
         raise ValueError(
             f"x must have a side that, halved {halvings} times, is {left}: "
             f"got {tuple(x.shape)}"
+        )
+
+
+def _check_patches(
+    x: Tensor, patches: Tensor, shape: tuple[int, ...], weight: Tensor
+) -> None:
+    """Refuse images of which a locally connected layer makes no such patches."""
+    check_dtype("x", x, weight)
+    if patches.shape[1:3] != shape or patches[0, 0, 0].numel() != weight.shape[2]:
+        raise ValueError(
+            f"x must have the size and channels of the layer, which has {shape} "
+            f"positions with {weight.shape[2]} inputs each: got {tuple(x.shape)}"
         )

@@ -111,6 +111,7 @@ class Sentence(NamedTuple):
 # Chapters that are in the second edition, so that none falls back unnoticed.
 SECOND = {
     "book/algorithms/backpropagation",
+    "book/algorithms/convolution",
     "book/algorithms/forward",
     "book/algorithms/gradient-descent",
     "book/algorithms/pooling",

@@ -1,5 +1,7 @@
 """Convolutional networks. Batch normalisation equal to PyTorch, the article's network to Keras, all to ours."""
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import assume, given
@@ -10,7 +12,7 @@ from torch.testing import assert_close
 
 from dlbook import conv, losses
 from dlbook.activations import softmax
-from dlbook.cnn import CNN, BatchNorm2d, ConvBlock, ResidualBlock, ResNet
+from dlbook.cnn import CNN, BatchNorm2d, ConvBlock, LocallyConnected2d, ResidualBlock, ResNet
 from dlbook.network import he_normal_
 from tests.helpers.equations import executed
 from tests.helpers.models import fill, train_steps
@@ -258,3 +260,47 @@ def test_residual_block_as_printed(formula):
         return normalised(normalised(x, block.conv1, block.norm1).relu(), block.conv2, block.norm2)
 
     assert_close(block(x), tensor(formula({"x": x, "g": change})["y"]))
+
+
+# --- locally connected layers -----------------------------------------------------------------------------------------
+
+
+@reference("dlbook.cnn.LocallyConnected2d", to="torch.nn.functional.conv2d")
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 0), (3, 2, 1), ((2, 3), (1, 2), (0, 1))])
+def test_a_locally_connected_layer_is_a_convolution_at_each_position(kernel, stride, padding):
+    torch.manual_seed(0)
+    layer, x = LocallyConnected2d(2, 4, (7, 6), kernel, stride, padding).double(), random(3, 2, 7, 6)
+    high, wide = conv._pair(kernel)
+    rows, columns = layer.shape
+    torch.nn.init.normal_(layer.bias)
+
+    def one_by_one(x, weight, bias):  # each position takes its own number from the convolution with its own kernels
+        own = weight.unflatten(2, (high * wide, 2)).transpose(2, 3).unflatten(3, (high, wide))
+        maps = [F.conv2d(x, w, b[0], stride, padding) for w, b in zip(own, bias, strict=True)]
+        at = itertools.product(range(rows), range(columns))
+        picked = [one[:, :, i, j] for one, (i, j) in zip(maps, at, strict=True)]
+        return torch.stack(picked, 2).unflatten(2, (rows, columns))
+
+    def ours(x, weight, bias):
+        return torch.func.functional_call(layer, {"weight": weight, "bias": bias}, (x,))
+
+    assert_same(ours, one_by_one, x, layer.weight.detach(), layer.bias.detach())
+
+
+def test_a_locally_connected_layer_begins_with_he_initialisation():
+    torch.manual_seed(0)
+    layer = LocallyConnected2d(16, 32, 12, 3)
+    assert layer.weight.std().item() == pytest.approx((2 / 144) ** 0.5, rel=0.02) and not layer.bias.any()
+
+
+def test_a_locally_connected_layer_refuses_what_does_not_fit():
+    with pytest.raises(ValueError, match="channels and outputs must be at least 1: got channels=0, outputs=4"):
+        LocallyConnected2d(0, 4, 7, 3)
+    with pytest.raises(ValueError, match="kernel must fit into the padded image"):
+        LocallyConnected2d(2, 4, 2, 3)
+    layer = LocallyConnected2d(2, 4, 7, 3)
+    for x in (torch.zeros(1, 2, 8, 7), torch.zeros(1, 3, 7, 7)):
+        with pytest.raises(ValueError, match="x must have the size and channels of the layer"):
+            layer(x)
+    with pytest.raises(TypeError, match="x"):
+        layer(torch.zeros(1, 2, 7, 7, dtype=torch.float64))
