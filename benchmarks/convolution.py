@@ -279,7 +279,8 @@ ROWS: dict[str, Callable[[], Any]] = {
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure what is missing."""
-    run(__file__, ROWS, arguments)
+    later = ("shuffled", "moved", "longer shifted", "longer centred")  # the chapter claims nothing that needs them
+    run(__file__, {name: row for name, row in ROWS.items() if name not in later}, arguments)
 
 
 if __name__ == "__main__":

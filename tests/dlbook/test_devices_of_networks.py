@@ -57,6 +57,7 @@ CALLS = {
     "global_avg_pool": lambda: conv.global_avg_pool(IMAGES),
     "BatchNorm2d": lambda: on_meta(lambda: cnn.BatchNorm2d(2))(IMAGES),
     "CNN": lambda: on_meta(cnn.CNN)(DIGITS),
+    "LocallyConnected2d": lambda: on_meta(lambda: cnn.LocallyConnected2d(1, 2, 28, 3))(DIGITS),
     "ConvBlock": lambda: on_meta(lambda: cnn.ConvBlock(1, 2))(DIGITS),
     "ResidualBlock": lambda: on_meta(lambda: cnn.ResidualBlock(1))(DIGITS),
     "ResNet": lambda: on_meta(cnn.ResNet)(DIGITS),

@@ -71,6 +71,7 @@ CASES = {
     "global_avg_pool": (conv.global_avg_pool, {"x": IMAGES}),
     "BatchNorm2d": (made(lambda: cnn.BatchNorm2d(2)), {"x": IMAGES}),
     "CNN": (made(cnn.CNN), {"x": SMALL}),
+    "LocallyConnected2d": (made(partial(cnn.LocallyConnected2d, 2, 3, 5, 2)), {"x": IMAGES}),
     "ResNet": (made(lambda: cnn.ResNet(widths=(2, 2), residual=(0, 1))), {"x": SMALL}),
 }
 ELSEWHERE = {
@@ -86,7 +87,9 @@ ELSEWHERE = {
 ARGUMENTS = [(case, name) for case, (_, arguments) in CASES.items() for name in arguments]
 ANY_SHAPE = {*ELEMENTWISE, "Dropout"}
 ANY_BATCH = {"softmax", "log_softmax", "Dense"}  # any shape with the right last axis
-ROWS = {"MLP", "propagate", "CNN", "ResNet", "BatchNorm2d", *("unfold", "max_pool2d", "avg_pool2d", "global_avg_pool")}
+ROWS = {"MLP", "propagate", "CNN", "LocallyConnected2d", "ResNet", "BatchNorm2d"} | {
+    *("unfold", "max_pool2d", "avg_pool2d", "global_avg_pool")
+}
 
 
 def test_every_public_name_is_tried():

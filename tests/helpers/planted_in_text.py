@@ -381,7 +381,13 @@ plants("glossary", "a term without Chinese")(
 )
 plants("glossary", "a term under another letter")(file(GLOSSARY, r"^## B$", "## Q", "backpropagation: must not stand"))
 plants("glossary", "a term that leads to a chapter without it")(
-    file(GLOSSARY, r"(\*\*Adam\*\*.*\n: .*\]\().*?(\))", r"\1../algorithms/forward.ipynb\2", "Adam", "must say 'Adam'")
+    file(
+        GLOSSARY,
+        r"(\*\*Adam\*\*.*\n: .*\]\().*?(\))",
+        r"\1../algorithms/word-embeddings.ipynb\2",
+        "Adam",
+        "must say 'Adam'",
+    )
 )
 plants("glossary", "a term without a meaning")(
     file(
